@@ -1,0 +1,116 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Collector: a source of events. Live from the kernel, or replayed from a file;
+ * the same handle and the same events, whatever the source.
+ *
+ * Events are pulled: wait until fd() is readable, then call next() until it
+ * says that there is nothing yet.
+ *
+ * Thread safety: one thread at a time for each collector.
+ * Memory: bounded; nothing is allocated for an event once the buffers are warm
+ * (replay of a trace allocates within its JSON library).
+ */
+#ifndef COSMOS_COLLECTOR_H
+#define COSMOS_COLLECTOR_H
+
+#include <cosmos/error.h>
+#include <cosmos/event.h>
+#include <cosmos/log.h>
+
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+typedef struct cosmos_collector cosmos_collector;
+
+struct cosmos_audit_options {
+        size_t size;           /* sizeof(struct cosmos_audit_options) */
+        struct cosmos_log log; /* says what was restored after an earlier collector's death */
+        /* Records that the kernel may queue for us before it drops (and counts)
+         * them; about 1 KiB of kernel memory each. 0: 65536. */
+        uint32_t backlog_limit;
+        /* Where the host's own settings are written before they are changed, so
+         * that cosmos_audit_mend() can restore them. NULL: "/run/cosmos". */
+        const char *state_dir;
+};
+
+/*
+ * Collect every call of the host with the kernel's audit system.
+ *
+ * Needs CAP_AUDIT_CONTROL in the initial namespaces. Becomes the owner of the
+ * audit stream (-COSMOS_EOWNER, naming it, if another live process is), loads
+ * rules, and sets backlog_wait_time to 0 so that no audited process ever waits.
+ * Whatever is changed in the kernel is restored by cosmos_collector_stop() and
+ * cosmos_collector_free(); after a crash by cosmos_audit_mend(). The calling
+ * process is not audited. `options` may be NULL.
+ *
+ * audit does not say which thread made a call: events have no tid.
+ * Source: audit(7), Linux kernel/audit.c, kernel/auditsc.c.
+ */
+int cosmos_collector_open_audit(cosmos_collector **ret, const struct cosmos_audit_options *options,
+                                struct cosmos_diag *reterr);
+
+/*
+ * Restore what a collector that died (SIGKILL, a crash) had changed in the
+ * kernel. Returns 1 if something was restored, 0 if there was nothing to do
+ * (also while the collector that wrote the state is alive). open_audit() does
+ * this first by itself. `state_dir` as in the options.
+ */
+int cosmos_audit_mend(const char *state_dir, struct cosmos_diag *reterr);
+
+struct cosmos_replay_options {
+        size_t size;           /* sizeof(struct cosmos_replay_options) */
+        struct cosmos_log log; /* one warning for each line that is skipped, with its number */
+};
+
+/*
+ * Replay a trace (JSON Lines, see docs/formats.md) or a log of auditd
+ * (audit.log); which of the two is seen from the first line. `path` "-" is
+ * standard input. An empty file is -COSMOS_EFORMAT. A line that can't be read
+ * is skipped, counted as malformed and warned about (the first 20 by number,
+ * then the total at the end). A line may have up to 64 MiB.
+ */
+int cosmos_collector_open_replay(cosmos_collector **ret, const char *path, const struct cosmos_replay_options *options,
+                                 struct cosmos_diag *reterr);
+
+/* The descriptor to wait on (poll, epoll: readable); owned by the collector.
+ * For a regular file it is always readable. */
+int cosmos_collector_fd(const cosmos_collector *collector);
+
+/*
+ * The next event. Returns 1 and lends it in `ret_event` until the next call;
+ * 0: nothing yet, wait on fd(); 2: the end, for ever; negative: an error.
+ */
+int cosmos_collector_next(cosmos_collector *collector, const struct cosmos_event **ret_event,
+                          struct cosmos_diag *reterr);
+
+/* Stop collecting: the kernel is restored at once, then next() delivers what was
+ * still on its way, and then the end. A replay ends at once. Idempotent. */
+int cosmos_collector_stop(cosmos_collector *collector, struct cosmos_diag *reterr);
+
+struct cosmos_collector_stats {
+        size_t size;         /* sizeof(struct cosmos_collector_stats) */
+        uint64_t records;    /* records or lines read */
+        uint64_t events;     /* events delivered, loss events not counted */
+        uint64_t lost;       /* records that the kernel says it dropped */
+        uint64_t overruns;   /* times that the socket's buffer overflowed */
+        uint64_t malformed;  /* records or lines that could not be parsed */
+        uint64_t incomplete; /* events delivered without all of their records */
+        uint64_t ignored;    /* well-formed records or lines that are not calls */
+};
+
+void cosmos_collector_get_stats(const cosmos_collector *collector, struct cosmos_collector_stats *ret);
+
+/* 1 if events are live (processes can be looked up in /proc), 0 for a replay. */
+int cosmos_collector_is_live(const cosmos_collector *collector);
+
+/* Takes NULL; restores the kernel if that is still to be done. Returns NULL. */
+cosmos_collector *cosmos_collector_free(cosmos_collector *collector);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

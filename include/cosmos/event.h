@@ -1,0 +1,176 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Event: what a collector delivers, a resolver completes and a trace holds.
+ * One struct for all sources, so that a live event and its line in a trace are
+ * the same thing to everything downstream.
+ *
+ * An event is lent: it and all its strings belong to the object that handed it
+ * out and stay valid until the next call on that object. Strings are
+ * NUL-terminated bytes *chosen by the audited process*: any byte but NUL, not
+ * necessarily UTF-8; NULL where the source does not know them. Numbers that the
+ * source may not know are valid only if their bit is set in `known`.
+ *
+ * Source of the fields: Linux kernel/auditsc.c (audit_log_exit) for the audit
+ * backend; docs/formats.md for the trace.
+ */
+#ifndef COSMOS_EVENT_H
+#define COSMOS_EVENT_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+enum cosmos_event_type {
+        COSMOS_EVENT_CALL = 0,            /* one system call, seen at its return */
+        COSMOS_EVENT_THREAD_EXIT = 1,     /* a thread ended (sources that know threads) */
+        COSMOS_EVENT_LOSS = 2,            /* something is missing here: see loss_kind */
+        COSMOS_EVENT_CONTAINER_START = 3, /* a container was seen for the first time */
+        COSMOS_EVENT_CONTAINER_STOP = 4,  /* a container is gone */
+        COSMOS_EVENT_TRACE = 5,           /* head of a trace: `source`, `host` */
+};
+
+/* How to read the raw number `nr`. The names are those of `uname -m`, and
+ * i386 and arm for the 32-bit calls of a 64-bit kernel. */
+enum cosmos_arch {
+        COSMOS_ARCH_UNKNOWN = 0,
+        COSMOS_ARCH_X86_64 = 1,
+        COSMOS_ARCH_I386 = 2,
+        COSMOS_ARCH_AARCH64 = 3,
+};
+
+enum cosmos_loss_kind {
+        COSMOS_LOSS_KERNEL = 0,    /* the kernel dropped `loss_count` records, of any process */
+        COSMOS_LOSS_ENOBUFS = 1,   /* our socket's buffer overflowed, of any process */
+        COSMOS_LOSS_GAP = 2,       /* the trace says, or shows, that something is missing */
+        COSMOS_LOSS_UNAUDITED = 3, /* process `pid` acts, but the kernel never reports its calls: it
+                                      was born before audit was first enabled, or under a "never"
+                                      rule. Only its container is incomplete. */
+};
+
+/* Bits of `known`. */
+#define COSMOS_KNOWN_SEQ (1u << 0)
+#define COSMOS_KNOWN_TID (1u << 1)
+#define COSMOS_KNOWN_PPID (1u << 2)
+#define COSMOS_KNOWN_NR (1u << 3)
+#define COSMOS_KNOWN_RET (1u << 4)
+#define COSMOS_KNOWN_PROC_START (1u << 5)
+#define COSMOS_KNOWN_THREAD_START (1u << 6)
+#define COSMOS_KNOWN_UID (1u << 7)
+#define COSMOS_KNOWN_AUID (1u << 8)
+#define COSMOS_KNOWN_PID (1u << 9) /* a call always has one; a loss may not */
+
+#define COSMOS_EVENT_ARGS 6
+
+struct cosmos_event {
+        enum cosmos_event_type type;
+        uint32_t known;
+
+        int64_t timestamp;         /* ns since 1970-01-01 UTC; at a call's entry for audit */
+        uint32_t timestamp_digits; /* precision of the source: decimals of a second, 0..9 */
+        uint64_t seq;              /* orders equal timestamps; audit: the serial */
+
+        const char *container_id; /* 64 hexadecimal digits; NULL: none, or not resolved */
+        const char *container_name;
+        const char *image;
+        const char *host;
+
+        int32_t pid; /* process (thread group) as the host numbers it */
+        int32_t tid;
+        int32_t ppid;
+        uint32_t uid;
+        uint32_t auid;
+        uint64_t proc_start;   /* clock ticks since boot, field 22 of /proc/PID/stat */
+        uint64_t thread_start; /* likewise, of the thread */
+
+        const char *comm; /* up to 15 bytes */
+        const char *exe;
+
+        const char *syscall; /* the call's name; "syscall_N" where number N has none */
+        enum cosmos_arch arch;
+        uint32_t nr;
+        uint32_t n_args; /* 0 where unknown; audit gives 4 */
+        uint64_t args[COSMOS_EVENT_ARGS];
+        int64_t ret; /* the result, or a negative errno; never-returning calls have none */
+
+        const char *path; /* of the file that the call names */
+        const char *argv; /* of an execve, arguments separated by one space */
+        const char *addr; /* socket peer: "192.0.2.1:80", "[2001:db8::1]:80", "unix:/path" */
+
+        enum cosmos_loss_kind loss_kind;
+        uint64_t loss_count; /* 0: not known how many */
+
+        const char *source; /* of a trace: "audit", ... */
+};
+
+/* What the library says of a scored window. */
+enum cosmos_verdict {
+        COSMOS_NORMAL = 0,        /* score <= threshold */
+        COSMOS_ANOMALOUS = 1,     /* score > threshold */
+        COSMOS_INDETERMINATE = 2, /* something was lost inside: no claim either way */
+};
+
+#define COSMOS_WHY_EXPECTED 3
+
+/* One surprising call of a scored window, and what the model expected there. */
+struct cosmos_surprise {
+        const char *syscall;
+        double nll;        /* nats */
+        int64_t timestamp; /* of the call */
+        uint64_t seq;      /* of the call; 0 if unknown */
+        int64_t ret;       /* valid if has_ret */
+        uint32_t has_ret;
+        const char *detail;                        /* path, argv or addr of the call; NULL if it has none */
+        const char *expected[COSMOS_WHY_EXPECTED]; /* most likely first; NULL-padded */
+        double expected_p[COSMOS_WHY_EXPECTED];    /* their probabilities, 0..1 */
+};
+
+/* One scored window of one sequence. Lent, like an event. */
+struct cosmos_score {
+        enum cosmos_verdict verdict;
+        double score;     /* nats a call; NaN if indeterminate */
+        double threshold; /* nats a call */
+
+        int64_t timestamp; /* of the window's last call */
+        uint32_t timestamp_digits;
+        uint64_t first_seq, last_seq; /* of the window's first and last call; 0 if unknown */
+        uint32_t window;              /* calls in the window */
+        uint64_t calls;               /* calls of the sequence so far */
+        const char *end;              /* why the sequence ended here; NULL: it goes on */
+
+        const char *container_id; /* NULL where the trace has none */
+        const char *container_name;
+        const char *image;
+        uint32_t known; /* COSMOS_KNOWN_TID, _PROC_START, _THREAD_START */
+        int32_t pid;
+        int32_t tid;
+        uint64_t proc_start;
+        uint64_t thread_start;
+        const char *comm; /* of the window's last call */
+        const char *exe;  /* of the window's last call; NULL where unknown */
+
+        const struct cosmos_surprise *why; /* most surprising first */
+        size_t n_why;
+        const char *model; /* path or name that the model was loaded by */
+};
+
+/* "x86_64", "i386", "aarch64"; NULL for COSMOS_ARCH_UNKNOWN. Static. */
+const char *cosmos_arch_name(enum cosmos_arch arch);
+/* The inverse; COSMOS_ARCH_UNKNOWN for any other text. */
+enum cosmos_arch cosmos_arch_from_name(const char *name);
+/* The name of call `nr`, or NULL where the table has none. Static.
+ * Source: the kernel's syscall tables, see lib/syscall/generate.py. */
+const char *cosmos_syscall_name(enum cosmos_arch arch, uint32_t nr);
+/* The inverse: the number, or -1. */
+int cosmos_syscall_number(enum cosmos_arch arch, const char *name);
+/* "normal", "anomalous", "indeterminate". Static. */
+const char *cosmos_verdict_name(enum cosmos_verdict verdict);
+/* "kernel_lost", "enobufs", "gap", "unaudited". Static. */
+const char *cosmos_loss_kind_name(enum cosmos_loss_kind kind);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

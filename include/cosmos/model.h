@@ -1,0 +1,70 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Model: the trained weights and what they fit, from a safetensors file.
+ *
+ * A file is validated completely before anything of it is used (docs/formats.md
+ * gives the order of the checks); a file that lies costs an error that names
+ * the tensor or key, never memory beyond a small multiple of its size.
+ *
+ * Thread safety: immutable and reference counted; share it between any number
+ * of threads. ref and unref may be called from any thread.
+ */
+#ifndef COSMOS_MODEL_H
+#define COSMOS_MODEL_H
+
+#include <cosmos/error.h>
+#include <cosmos/sequence.h>
+
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#define COSMOS_MODEL_FORMAT 1 /* newest `cosmos.format` that is read */
+#define COSMOS_MODEL_LAYERS_MAX 8
+#define COSMOS_MODEL_UNITS_MAX 4096
+
+typedef struct cosmos_model cosmos_model;
+
+/* Load from a regular file or a pipe. -COSMOS_EFORMAT, -COSMOS_EVERSION or -errno. */
+int cosmos_model_load_file(cosmos_model **ret, const char *path, struct cosmos_diag *reterr);
+/* Load from memory, which is not kept. `name` is used in messages and scores. */
+int cosmos_model_load(cosmos_model **ret, const void *data, size_t size, const char *name, struct cosmos_diag *reterr);
+
+cosmos_model *cosmos_model_ref(cosmos_model *model);
+/* Takes NULL. Returns NULL. */
+cosmos_model *cosmos_model_unref(cosmos_model *model);
+
+struct cosmos_model_info {
+        size_t size;        /* sizeof(struct cosmos_model_info) */
+        uint32_t n_fields;  /* token fields read: 1 (name) or 2 (name, errno) */
+        uint32_t embedding; /* width of the embedding */
+        uint32_t n_layers;
+        uint32_t units[COSMOS_MODEL_LAYERS_MAX];
+        enum cosmos_unit unit; /* what one sequence is */
+        uint32_t window;       /* calls in a scored window, >= 1 */
+        uint32_t hop;          /* calls from one score to the next, 1 .. window */
+        /* score of n calls with NLLs x_i: (sum x_i + prior_count * prior_mean) / (n + prior_count).
+         * prior_count 0 is the plain mean; above 0 a short sequence has to be
+         * surprising for more than a call or two. */
+        double prior_count;
+        double prior_mean; /* nats */
+        int has_threshold;
+        double threshold;   /* nats a call */
+        double quantile;    /* of benign scores that the threshold stands for; NaN if not said */
+        const char *source; /* backend whose semantics it fits ("audit"); "" if any. Owned by the model. */
+};
+
+void cosmos_model_get_info(const cosmos_model *model, struct cosmos_model_info *ret);
+/* Owned by the model. */
+const cosmos_vocab *cosmos_model_vocab(const cosmos_model *model);
+const char *cosmos_model_name(const cosmos_model *model);
+/* A raw value of the file's __metadata__, NULL if it has no such key. Owned by the model. */
+const char *cosmos_model_metadata(const cosmos_model *model, const char *key);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

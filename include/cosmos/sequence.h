@@ -1,0 +1,163 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Sequence: one ordered stream of tokens for each process or thread of each
+ * container.
+ *
+ * Key: (container, pid, proc_start) and, where the unit is the thread, also
+ * (tid, thread_start). A sequence ends when its process or thread ends
+ * (exit_group; exit or thread_exit for threads), its container stops, something
+ * was lost (of whatever process, unless the loss names a container), it was
+ * idle for `idle_ns` of *event* time, the table is full (the longest idle
+ * one goes), or the trace ends. Time is the events' own: the machine's clock
+ * plays no part, so a replay cuts where live did.
+ *
+ * Thread safety: vocabularies and corpora are immutable once built; a sequencer
+ * belongs to one thread at a time.
+ */
+#ifndef COSMOS_SEQUENCE_H
+#define COSMOS_SEQUENCE_H
+
+#include <cosmos/error.h>
+#include <cosmos/event.h>
+#include <cosmos/log.h>
+
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* ---- token: what a model is told of one call ------------------------------ */
+
+#define COSMOS_TOKEN_FIELDS 4
+
+/* The fields of a token, in their fixed order. A model's scheme says which it
+ * reads; the first is what it predicts. */
+enum cosmos_token_field {
+        COSMOS_TOKEN_NAME = 0,  /* id of the call's name in the vocabulary */
+        COSMOS_TOKEN_ERRNO = 1, /* 0: success or no result known, 1..133: that errno, 134: any other */
+};
+#define COSMOS_TOKEN_ERRNO_SIZE 135u
+
+struct cosmos_token {
+        uint32_t field[COSMOS_TOKEN_FIELDS]; /* ids; fields outside the scheme are 0 */
+};
+
+/* ---- vocabulary: call names to ids ---------------------------------------- */
+
+/* Ids 0 and 1 are reserved in every vocabulary. */
+#define COSMOS_VOCAB_START 0u   /* "<start>": what comes before the first call */
+#define COSMOS_VOCAB_UNKNOWN 1u /* "<unknown>": a call that is not in the vocabulary */
+#define COSMOS_VOCAB_MAX 4096u
+
+typedef struct cosmos_vocab cosmos_vocab;
+
+/* A vocabulary of the `n` names, which must be unique and begin with "<start>",
+ * "<unknown>"; 2 <= n <= COSMOS_VOCAB_MAX. The names are copied. */
+int cosmos_vocab_new(cosmos_vocab **ret, const char *const *names, size_t n, struct cosmos_diag *reterr);
+size_t cosmos_vocab_size(const cosmos_vocab *vocab);
+/* The name of an id, NULL if there is none. Owned by the vocabulary. */
+const char *cosmos_vocab_name(const cosmos_vocab *vocab, uint32_t id);
+/* The id of a name; COSMOS_VOCAB_UNKNOWN if it is not there. */
+uint32_t cosmos_vocab_id(const cosmos_vocab *vocab, const char *name);
+cosmos_vocab *cosmos_vocab_free(cosmos_vocab *vocab);
+
+/* ---- sequencer: events to steps ------------------------------------------- */
+
+enum cosmos_unit {
+        COSMOS_UNIT_PROCESS = 0,
+        COSMOS_UNIT_THREAD = 1,
+};
+
+/* "process", "thread". Static. */
+const char *cosmos_unit_name(enum cosmos_unit unit);
+
+struct cosmos_sequencer_options {
+        size_t size;            /* sizeof(struct cosmos_sequencer_options) */
+        enum cosmos_unit unit;  /* thread: events without tid are -COSMOS_EMISMATCH */
+        uint32_t max_sequences; /* open at once; 0: 16384 */
+        uint64_t idle_ns;       /* 0: 600 s */
+};
+
+typedef struct cosmos_sequencer cosmos_sequencer;
+
+enum cosmos_step_type {
+        COSMOS_STEP_CALL = 0, /* a call of the sequence; the first one opens it */
+        COSMOS_STEP_END = 1,  /* the sequence is over; *userdata must be released now */
+};
+
+enum cosmos_end {
+        COSMOS_END_EXIT = 0,
+        COSMOS_END_CONTAINER_STOP = 1,
+        COSMOS_END_LOSS = 2, /* the window in progress is indeterminate */
+        COSMOS_END_IDLE = 3,
+        COSMOS_END_EVICTED = 4,
+        COSMOS_END_TRACE = 5,
+};
+
+/* "exit", "container_stop", "loss", "idle", "evicted", "end_of_trace". Static. */
+const char *cosmos_end_name(enum cosmos_end end);
+
+/* Lent until the next call. Strings of a key belong to the sequencer. */
+struct cosmos_step {
+        enum cosmos_step_type type;
+        uint64_t id;                      /* of the sequence: 1, 2, ... in the order that they opened */
+        const struct cosmos_event *key;   /* container_id/_name, image, pid, tid, proc_start, thread_start,
+                                             known, comm and exe of the latest call: nothing else is set */
+        uint64_t calls;                   /* of the sequence so far, this one included */
+        struct cosmos_token token;        /* CALL */
+        const struct cosmos_event *event; /* CALL: the event as it was fed */
+        enum cosmos_end end;              /* END */
+        void **userdata;                  /* a slot of the sequence's own; NULL at its first call */
+};
+
+/* `vocab` is borrowed and must outlive the sequencer. `options` may be NULL. */
+int cosmos_sequencer_new(cosmos_sequencer **ret, const cosmos_vocab *vocab,
+                         const struct cosmos_sequencer_options *options, struct cosmos_diag *reterr);
+/* Take an event in; it must stay valid until next() has returned 0.
+ * NULL: the trace ends here, and with it all sequences, oldest first. */
+int cosmos_sequencer_feed(cosmos_sequencer *sequencer, const struct cosmos_event *event, struct cosmos_diag *reterr);
+/* 1 and a step; 0: nothing more, feed again. */
+int cosmos_sequencer_next(cosmos_sequencer *sequencer, struct cosmos_step *ret);
+size_t cosmos_sequencer_count(const cosmos_sequencer *sequencer);
+cosmos_sequencer *cosmos_sequencer_free(cosmos_sequencer *sequencer);
+
+/* ---- corpus: all sequences of a trace, at rest, for training --------------- */
+
+typedef struct cosmos_corpus cosmos_corpus;
+
+struct cosmos_corpus_options {
+        size_t size; /* sizeof(struct cosmos_corpus_options) */
+        struct cosmos_log log;
+        enum cosmos_unit unit;
+        /* Read with this vocabulary; NULL: make one from the trace, most
+         * frequent call first (equal counts by name). Borrowed for the call. */
+        const cosmos_vocab *vocab;
+        const char *const *select; /* containers, as in the resolver's options */
+        size_t n_select;
+};
+
+/* Read a whole trace into memory. `options` may be NULL.
+ * -ENODATA if it holds no call that is selected. */
+int cosmos_corpus_read(cosmos_corpus **ret, const char *path, const struct cosmos_corpus_options *options,
+                       struct cosmos_diag *reterr);
+size_t cosmos_corpus_sequences(const cosmos_corpus *corpus);
+size_t cosmos_corpus_calls(const cosmos_corpus *corpus);
+/* [sequences + 1]: sequence i is the calls offsets[i] .. offsets[i+1]-1. Sequences
+ * stand in the order of their first call. */
+const uint64_t *cosmos_corpus_offsets(const cosmos_corpus *corpus);
+/* [calls][COSMOS_TOKEN_FIELDS], row by row. */
+const uint32_t *cosmos_corpus_tokens(const cosmos_corpus *corpus);
+/* [calls] ns since 1970. */
+const int64_t *cosmos_corpus_timestamps(const cosmos_corpus *corpus);
+/* Owned by the corpus. */
+const cosmos_vocab *cosmos_corpus_vocab(const cosmos_corpus *corpus);
+/* What the trace's head says of its source ("audit"), "" if it has none. */
+const char *cosmos_corpus_source(const cosmos_corpus *corpus);
+cosmos_corpus *cosmos_corpus_free(cosmos_corpus *corpus);
+
+#ifdef __cplusplus
+}
+#endif
+#endif
