@@ -5,7 +5,7 @@
 
 #include <string.h>
 
-const char *cosmos_strerror(int error, char *buf, size_t size)
+COSMOS_API const char *cosmos_strerror(int error, char *buf, size_t size)
 {
         static const char *const ours[] = {
             "malformed input",
@@ -24,7 +24,7 @@ const char *cosmos_strerror(int error, char *buf, size_t size)
         return buf;
 }
 
-const char *cosmos_version(void)
+COSMOS_API const char *cosmos_version(void)
 {
         return COSMOS_VERSION_STRING;
 }

@@ -1,0 +1,25 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What a backend is to collector.c: a table of functions over an object whose
+ * first member is the collector.
+ */
+#ifndef COSMOS_BACKEND_H
+#define COSMOS_BACKEND_H
+
+#include <cosmos/collector.h>
+
+struct cosmos__collector_ops {
+        int live;
+        int (*fd)(const cosmos_collector *collector);
+        int (*next)(cosmos_collector *collector, const struct cosmos_event **ret_event, struct cosmos_diag *reterr);
+        int (*stop)(cosmos_collector *collector, struct cosmos_diag *reterr);
+        void (*free)(cosmos_collector *collector); /* stopped or not */
+};
+
+struct cosmos_collector {
+        const struct cosmos__collector_ops *ops;
+        struct cosmos_collector_stats stats;
+        struct cosmos_log log;
+};
+
+#endif

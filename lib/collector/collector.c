@@ -1,0 +1,37 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "collector/backend.h"
+
+#include "base/base.h"
+
+COSMOS_API int cosmos_collector_fd(const cosmos_collector *collector)
+{
+        return collector->ops->fd(collector);
+}
+
+COSMOS_API int cosmos_collector_next(cosmos_collector *collector, const struct cosmos_event **ret_event,
+                                     struct cosmos_diag *reterr)
+{
+        return collector->ops->next(collector, ret_event, reterr);
+}
+
+COSMOS_API int cosmos_collector_stop(cosmos_collector *collector, struct cosmos_diag *reterr)
+{
+        return collector->ops->stop(collector, reterr);
+}
+
+COSMOS_API void cosmos_collector_get_stats(const cosmos_collector *collector, struct cosmos_collector_stats *ret)
+{
+        cosmos__fill(ret, &collector->stats, sizeof(collector->stats));
+}
+
+COSMOS_API int cosmos_collector_is_live(const cosmos_collector *collector)
+{
+        return collector->ops->live;
+}
+
+COSMOS_API cosmos_collector *cosmos_collector_free(cosmos_collector *collector)
+{
+        if (collector)
+                collector->ops->free(collector);
+        return NULL;
+}

@@ -1,0 +1,332 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Replay: lines of a file or pipe, read as they come, to events. next() never
+ * blocks: on a pipe it reads only what is there.
+ */
+#include "collector/assembler.h"
+#include "collector/backend.h"
+#include "collector/trace.h"
+
+#include "base/base.h"
+#include "base/buffer.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define LINE_MAX_BYTES ((size_t)16 << 20)
+#define READ_BYTES ((size_t)256 << 10)
+#define WARNINGS_MAX 20
+
+enum format {
+        FORMAT_UNKNOWN, /* no line has been seen yet */
+        FORMAT_TRACE,
+        FORMAT_AUDIT_LOG,
+};
+
+struct replay_collector {
+        cosmos_collector base;
+        int fd; /* 0 is not ours */
+        char *name;
+        bool regular, eof, stopped;
+        enum format format;
+
+        struct cosmos__buffer buffer; /* bytes read; lines before `start` are done with */
+        size_t start, scanned;        /* no newline between start and scanned */
+        uint64_t line_number;
+        bool skipping; /* in the middle of a line that is too long */
+
+        struct cosmos__trace_line line;
+        struct cosmos__assembler *assembler;
+        int64_t newest; /* timestamp in an audit log */
+};
+
+/* ---- lines ------------------------------------------------------------------------- */
+
+/* 1: some more bytes, or the end; 0: nothing yet. */
+static int fill(struct replay_collector *c)
+{
+        struct pollfd p = {.fd = c->fd, .events = POLLIN};
+        ssize_t n;
+        int r;
+
+        if (!c->regular && poll(&p, 1, 0) == 0)
+                return 0;
+        if (c->start > 0) {
+                memmove(c->buffer.data, c->buffer.data + c->start, c->buffer.size - c->start);
+                c->buffer.size -= c->start;
+                c->scanned -= c->start;
+                c->start = 0;
+        }
+        r = cosmos__buffer_reserve(&c->buffer, READ_BYTES);
+        if (r < 0)
+                return r;
+        n = read(c->fd, c->buffer.data + c->buffer.size, READ_BYTES);
+        if (n < 0)
+                return errno == EAGAIN || errno == EINTR ? 0 : -errno;
+        c->eof = n == 0;
+        c->buffer.size += (size_t)n;
+        return 1;
+}
+
+static void malformed(struct replay_collector *c, const char *what)
+{
+        if (c->base.stats.malformed++ < WARNINGS_MAX)
+                cosmos__log(&c->base.log, COSMOS_LOG_WARNING, "%s:%llu: line skipped: %s", c->name,
+                            (unsigned long long)c->line_number, what);
+}
+
+/* The line that ends at `end`. */
+static void take_line(struct replay_collector *c, size_t end, const uint8_t **ret, size_t *ret_n)
+{
+        *ret = (const uint8_t *)c->buffer.data + c->start;
+        *ret_n = end - c->start;
+        c->start = c->scanned = MIN(end + 1, c->buffer.size);
+        c->line_number++;
+        c->base.stats.records++;
+}
+
+/* 1: a line, without its newline, lent until the next call; 0: nothing yet; 2: the end. */
+static int next_line(struct replay_collector *c, const uint8_t **ret, size_t *ret_n)
+{
+        for (;;) {
+                const char *data = c->buffer.data;
+                const char *newline =
+                    c->buffer.size > c->scanned ? memchr(data + c->scanned, '\n', c->buffer.size - c->scanned) : NULL;
+                int r;
+
+                if (newline || (c->eof && c->buffer.size > c->start)) {
+                        bool skip = c->skipping;
+
+                        take_line(c, newline ? (size_t)(newline - data) : c->buffer.size, ret, ret_n);
+                        c->skipping = false;
+                        if (!skip)
+                                return 1;
+                        malformed(c, "longer than 16 MiB");
+                        continue;
+                }
+                if (c->eof && c->skipping) { /* its end never came */
+                        take_line(c, c->buffer.size, ret, ret_n);
+                        c->skipping = false;
+                        malformed(c, "longer than 16 MiB");
+                }
+                if (c->eof)
+                        return 2;
+                c->scanned = c->buffer.size;
+                if (c->scanned - c->start > LINE_MAX_BYTES) {
+                        c->skipping = true;
+                        c->start = c->scanned;
+                }
+                r = fill(c);
+                if (r <= 0)
+                        return r;
+        }
+}
+
+/* ---- lines to events ------------------------------------------------------------------ */
+
+static bool is_blank(const uint8_t *line, size_t n)
+{
+        for (size_t i = 0; i < n; i++)
+                if (line[i] != ' ' && line[i] != '\t' && line[i] != '\r')
+                        return false;
+        return true;
+}
+
+static enum format guess_format(const uint8_t *line, size_t n)
+{
+        return n >= 5 && (memcmp(line, "type=", 5) == 0 || memcmp(line, "node=", 5) == 0) ? FORMAT_AUDIT_LOG
+                                                                                          : FORMAT_TRACE;
+}
+
+static int take_trace_line(struct replay_collector *c, const uint8_t *line, size_t n, struct cosmos_diag *reterr)
+{
+        struct cosmos_diag diag = {0};
+        int r = cosmos__trace_parse(&c->line, line, n, &diag);
+
+        if (r == -COSMOS_EFORMAT) {
+                malformed(c, diag.text);
+                return 0;
+        }
+        if (r < 0)
+                return cosmos__fail(reterr, r, "%s:%llu: %s", c->name, (unsigned long long)c->line_number,
+                                    r == -ENOMEM ? "out of memory" : diag.text);
+        c->base.stats.ignored += r == 0;
+        return r;
+}
+
+static int take_log_line(struct replay_collector *c, const uint8_t *line, size_t n)
+{
+        enum cosmos__record_type type;
+        struct cosmos__record_head head;
+        int r = cosmos__record_parse_log_line(line, n, &type, &head);
+
+        if (r == 0) {
+                c->newest = MAX(c->newest, head.timestamp);
+                r = cosmos__assembler_push(c->assembler, type, &head, c->newest);
+        }
+        if (r == -EBADMSG) {
+                malformed(c, "not an audit record that can be read");
+                return 0;
+        }
+        c->base.stats.ignored += r == 0 && type != COSMOS__RECORD_EOE && type != COSMOS__RECORD_PROCTITLE;
+        return r < 0 ? r : 0;
+}
+
+/* A log may lack the records that end an event: then it is over when the log has gone on for two seconds. */
+static const struct cosmos_event *pop_log_event(struct replay_collector *c)
+{
+        bool whole;
+
+        return c->format == FORMAT_AUDIT_LOG ? cosmos__assembler_pop(c->assembler, c->newest, c->eof, &whole) : NULL;
+}
+
+static int at_end(struct replay_collector *c, struct cosmos_diag *reterr)
+{
+        const struct cosmos_collector_stats *s = &c->base.stats;
+
+        if (c->stopped)
+                return 2;
+        c->stopped = true; /* what is said here is said once */
+        if (s->malformed > WARNINGS_MAX)
+                cosmos__log(&c->base.log, COSMOS_LOG_WARNING, "%s: %llu lines skipped in all", c->name,
+                            (unsigned long long)s->malformed);
+        if (c->format == FORMAT_UNKNOWN)
+                return cosmos__fail(reterr, -COSMOS_EFORMAT, "%s: empty: expected a trace (JSON Lines) or an audit.log",
+                                    c->name);
+        if (s->malformed > 0 && s->malformed == s->records)
+                return cosmos__fail(reterr, -COSMOS_EFORMAT,
+                                    "%s: none of its %llu lines could be read: not a trace (JSON Lines) or audit.log",
+                                    c->name, (unsigned long long)s->records);
+        return 2;
+}
+
+static int replay_next(cosmos_collector *base, const struct cosmos_event **ret_event, struct cosmos_diag *reterr)
+{
+        struct replay_collector *c = CONTAINER_OF(base, struct replay_collector, base);
+
+        while (!c->stopped) {
+                const uint8_t *line;
+                size_t n;
+                int r;
+
+                *ret_event = pop_log_event(c);
+                if (*ret_event) {
+                        c->base.stats.events++;
+                        return 1;
+                }
+                r = next_line(c, &line, &n);
+                if (r == 0)
+                        return 0;
+                if (r < 0)
+                        return cosmos__fail(reterr, r, "%s: cannot read: %s", c->name, strerrordesc_np(-r));
+                if (r == 2) {
+                        *ret_event = pop_log_event(c); /* the end ends what was still incomplete */
+                        if (!*ret_event)
+                                break;
+                        c->base.stats.events++;
+                        return 1;
+                }
+                if (is_blank(line, n)) {
+                        c->base.stats.records--;
+                        continue;
+                }
+                if (c->format == FORMAT_UNKNOWN)
+                        c->format = guess_format(line, n);
+                r = c->format == FORMAT_TRACE ? take_trace_line(c, line, n, reterr) : take_log_line(c, line, n);
+                if (r < 0)
+                        return r;
+                if (r > 0) {
+                        *ret_event = &c->line.event;
+                        c->base.stats.events += c->line.event.type != COSMOS_EVENT_LOSS;
+                        return 1;
+                }
+        }
+        return at_end(c, reterr);
+}
+
+/* ---- the collector ------------------------------------------------------------------------ */
+
+static int replay_stop(cosmos_collector *base, struct cosmos_diag *reterr)
+{
+        (void)reterr;
+        CONTAINER_OF(base, struct replay_collector, base)->stopped = true;
+        return 0;
+}
+
+static int replay_fd(const cosmos_collector *base)
+{
+        return CONTAINER_OF(base, struct replay_collector, base)->fd;
+}
+
+static void replay_free(cosmos_collector *base)
+{
+        struct replay_collector *c = CONTAINER_OF(base, struct replay_collector, base);
+
+        if (c->fd > STDIN_FILENO)
+                close(c->fd);
+        cosmos__trace_line_free(&c->line);
+        cosmos__assembler_free(c->assembler);
+        cosmos__buffer_free(&c->buffer);
+        free(c->name);
+        free(c);
+}
+
+static const struct cosmos__collector_ops replay_ops = {
+    .live = 0,
+    .fd = replay_fd,
+    .next = replay_next,
+    .stop = replay_stop,
+    .free = replay_free,
+};
+
+static void replay_freep(struct replay_collector **c)
+{
+        if (*c)
+                replay_free(&(*c)->base);
+}
+
+static int open_input(struct replay_collector *c, const char *path, struct cosmos_diag *reterr)
+{
+        char quoted[256];
+        struct stat st;
+
+        c->name =
+            strcmp(path, "-") == 0 ? strdup("standard input") : strdup(cosmos__quote_str(quoted, sizeof(quoted), path));
+        if (!c->name)
+                return -ENOMEM;
+        if (strcmp(path, "-") != 0)
+                c->fd = open(path, O_RDONLY | O_CLOEXEC);
+        if (c->fd < 0 || fstat(c->fd, &st) < 0)
+                return cosmos__fail(reterr, -errno, "%s: cannot open: %s", c->name, strerrordesc_np(errno));
+        if (S_ISDIR(st.st_mode))
+                return cosmos__fail(reterr, -EISDIR, "%s: is a folder; give a trace", c->name);
+        c->regular = S_ISREG(st.st_mode);
+        return 0;
+}
+
+COSMOS_API int cosmos_collector_open_replay(cosmos_collector **ret, const char *path,
+                                            const struct cosmos_replay_options *options, struct cosmos_diag *reterr)
+{
+        _cleanup_(replay_freep) struct replay_collector *c = NULL;
+        struct cosmos_replay_options o;
+        int r;
+
+        r = cosmos__options(&o, sizeof(o), options, "cosmos_replay_options", reterr);
+        if (r < 0)
+                return r;
+        c = calloc(1, sizeof(*c));
+        if (!c)
+                return -ENOMEM;
+        c->base = (cosmos_collector){.ops = &replay_ops, .log = o.log};
+        r = open_input(c, path, reterr);
+        if (r == 0)
+                r = cosmos__assembler_new(&c->assembler);
+        if (r < 0)
+                return r;
+        *ret = &TAKE_PTR(c)->base;
+        return 0;
+}

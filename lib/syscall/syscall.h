@@ -1,0 +1,25 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * (architecture, number) <-> name of a system call. One generated file for each
+ * architecture; numbers with no name are NULL.
+ */
+#ifndef COSMOS_SYSCALL_H
+#define COSMOS_SYSCALL_H
+
+#include <cosmos/event.h>
+
+#include <stdint.h>
+
+struct cosmos__syscall_table {
+        const char *const *names;
+        uint32_t n;
+};
+
+extern const struct cosmos__syscall_table cosmos__syscalls_x86_64;
+extern const struct cosmos__syscall_table cosmos__syscalls_i386;
+extern const struct cosmos__syscall_table cosmos__syscalls_aarch64;
+
+/* AUDIT_ARCH_* (linux/audit.h) to ours. */
+enum cosmos_arch cosmos__arch_from_audit(uint32_t audit_arch);
+
+#endif
