@@ -22,6 +22,7 @@
 #ifndef COSMOS_CONTAINER_H
 #define COSMOS_CONTAINER_H
 
+#include <cosmos/collector.h>
 #include <cosmos/error.h>
 #include <cosmos/event.h>
 #include <cosmos/log.h>
@@ -64,6 +65,15 @@ int cosmos_resolver_feed(cosmos_resolver *resolver, const struct cosmos_event *e
 
 /* 1 and an event, lent until the next call; 0: nothing (more). */
 int cosmos_resolver_next(cosmos_resolver *resolver, const struct cosmos_event **ret_event);
+
+/*
+ * feed() and next() over all that a collector has: the next event of
+ * `collector`, resolved, with the ticks made when they are due. Returns as
+ * cosmos_collector_next(): 1 an event; 0: nothing yet, wait on the collector's
+ * fd for up to a second; 2: the end; negative: an error.
+ */
+int cosmos_resolver_pull(cosmos_resolver *resolver, cosmos_collector *collector, const struct cosmos_event **ret_event,
+                         struct cosmos_diag *reterr);
 
 /* Number of containers that are known and selected now. */
 size_t cosmos_resolver_count(const cosmos_resolver *resolver);

@@ -34,7 +34,6 @@ typedef struct cosmos_detector cosmos_detector;
 
 struct cosmos_detector_options {
         size_t size; /* sizeof(struct cosmos_detector_options) */
-        struct cosmos_log log;
         /* NULL: that of the model; then a model without one is -EINVAL. Borrowed. */
         const cosmos_threshold *threshold;
         uint32_t why;           /* surprising calls to keep for each score, 0 .. COSMOS_WHY_MAX */

@@ -48,6 +48,9 @@ struct audit_collector {
         struct cosmos_event loss;
         bool loss_pending;
         const struct cosmos_event *held; /* an event that waits behind a loss event */
+        struct cosmos_event head;        /* of the trace: the first event */
+        bool head_pending;
+        char hostname[65];
 
         struct mmsghdr messages[BATCH];
         struct iovec iov[BATCH];
@@ -206,6 +209,11 @@ static int audit_next(cosmos_collector *base, const struct cosmos_event **ret_ev
         for (;;) {
                 int r;
 
+                if (c->head_pending) {
+                        c->head_pending = false;
+                        *ret_event = &c->head;
+                        return 1;
+                }
                 if (c->loss_pending) {
                         c->loss_pending = false;
                         *ret_event = &c->loss;
@@ -312,6 +320,20 @@ static int open_descriptors(struct audit_collector *c, struct cosmos_diag *reter
         return 0;
 }
 
+static void begin_trace(struct audit_collector *c)
+{
+        if (gethostname(c->hostname, sizeof(c->hostname) - 1) < 0)
+                c->hostname[0] = 0;
+        c->head = (struct cosmos_event){
+            .type = COSMOS_EVENT_TRACE,
+            .timestamp = cosmos__now(),
+            .timestamp_digits = 9,
+            .source = "audit",
+            .host = c->hostname[0] ? c->hostname : NULL,
+        };
+        c->head_pending = true;
+}
+
 static void audit_freep(struct audit_collector **c)
 {
         if (*c)
@@ -348,6 +370,7 @@ COSMOS_API int cosmos_collector_open_audit(cosmos_collector **ret, const struct 
                                             reterr);
         if (r < 0)
                 return r;
+        begin_trace(c);
         *ret = &TAKE_PTR(c)->base;
         return 0;
 }

@@ -115,7 +115,8 @@ static void boot_id(char ret[64])
                 snprintf(ret, 64, "%.*s", (int)strcspn(text, "\n"), text);
 }
 
-/* Field 22 of /proc/PID/stat: with the pid it names a process for good. 0: no such process. */
+/* Field 22 of /proc/PID/stat: with the pid it names a process for good. 0: no such
+ * process, or one that is dead and only waits for its parent. */
 static uint64_t start_time(int64_t pid)
 {
         _cleanup_free_ char *text = NULL;
@@ -123,7 +124,8 @@ static uint64_t start_time(int64_t pid)
         size_t n;
 
         snprintf(path, sizeof(path), "/proc/%lld/stat", (long long)pid);
-        if (cosmos__read_file(path, 4096, &text, &n) < 0 || !(p = strrchr(text, ')')))
+        if (cosmos__read_file(path, 4096, &text, &n) < 0 || !(p = strrchr(text, ')')) ||
+            strncmp(p, ") Z", 3) == 0 || strncmp(p, ") X", 3) == 0)
                 return 0;
         for (int field = 2; field < 22; field++) {
                 p = strchr(p + 1, ' ');

@@ -1,0 +1,93 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "common.h"
+
+#include <poll.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+const char *cli_name;
+volatile sig_atomic_t cli_stop_signals;
+
+static bool progress_shown;
+
+void cli_say(const char *format, ...)
+{
+        va_list args;
+
+        cli_progress_clear();
+        fprintf(stderr, "%s: ", cli_name);
+        va_start(args, format);
+        vfprintf(stderr, format, args);
+        va_end(args);
+        fputc('\n', stderr);
+}
+
+int cli_fail(int error, const struct cosmos_diag *diag)
+{
+        char text[128];
+
+        cli_say("%s", diag->text[0] ? diag->text : cosmos_strerror(error, text, sizeof(text)));
+        return EXIT_ERROR;
+}
+
+static void say_line(void *userdata, enum cosmos_log_level level, const char *text)
+{
+        (void)userdata;
+        cli_say("%s%s", level == COSMOS_LOG_WARNING ? "warning: " : "", text);
+}
+
+struct cosmos_log cli_log(void)
+{
+        return (struct cosmos_log){.line = say_line};
+}
+
+static void count_signal(int number)
+{
+        (void)number;
+        cli_stop_signals++;
+}
+
+void cli_catch_signals(void)
+{
+        const int stops[] = {SIGINT, SIGTERM, SIGHUP, SIGALRM};
+        struct sigaction count = {.sa_handler = count_signal}, ignore = {.sa_handler = SIG_IGN};
+
+        for (size_t i = 0; i < sizeof(stops) / sizeof(*stops); i++)
+                sigaction(stops[i], &count, NULL);
+        sigaction(SIGPIPE, &ignore, NULL);
+}
+
+void cli_wait(int fd)
+{
+        struct pollfd p = {.fd = fd, .events = POLLIN};
+
+        poll(&p, 1, 1000);
+}
+
+void cli_progress(const char *format, ...)
+{
+        static struct timespec last;
+        struct timespec now;
+        va_list args;
+
+        clock_gettime(CLOCK_MONOTONIC, &now);
+        if (!isatty(STDERR_FILENO) || (now.tv_sec - last.tv_sec) * 1000 + (now.tv_nsec - last.tv_nsec) / 1000000 < 500)
+                return;
+        last = now;
+        progress_shown = true;
+        fputs("\r\033[K", stderr);
+        va_start(args, format);
+        vfprintf(stderr, format, args);
+        va_end(args);
+        fflush(stderr);
+}
+
+void cli_progress_clear(void)
+{
+        if (progress_shown)
+                fputs("\r\033[K", stderr);
+        progress_shown = false;
+}

@@ -1,0 +1,40 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What the command-line tools share. */
+#ifndef COSMOS_CLI_COMMON_H
+#define COSMOS_CLI_COMMON_H
+
+#include <cosmos/cosmos.h>
+
+#include <signal.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+enum {
+        EXIT_OK = 0,
+        EXIT_ANOMALY = 1,
+        EXIT_ERROR = 2,
+};
+
+extern const char *cli_name;                   /* of the tool, before each message */
+extern volatile sig_atomic_t cli_stop_signals; /* SIGINT, SIGTERM, SIGHUP and SIGALRM that came so far */
+
+/* "NAME: text" on stderr. */
+void cli_say(const char *format, ...) __attribute__((format(printf, 1, 2)));
+
+/* Says an error's text, or its number's if it has none; returns EXIT_ERROR. */
+int cli_fail(int error, const struct cosmos_diag *diag);
+
+/* A hook that says each line. */
+struct cosmos_log cli_log(void);
+
+/* Count stop signals from now on, and ignore SIGPIPE. */
+void cli_catch_signals(void);
+
+/* Wait until `fd` is readable, for up to a second; a signal ends it too. */
+void cli_wait(int fd);
+
+/* One line that is written over, on a terminal only, twice a second at most. */
+void cli_progress(const char *format, ...) __attribute__((format(printf, 1, 2)));
+void cli_progress_clear(void);
+
+#endif

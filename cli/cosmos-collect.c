@@ -1,0 +1,271 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Collect the system calls of containers as a trace. */
+#include "common.h"
+#include "guardian.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <getopt.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/time.h>
+#include <unistd.h>
+
+static const char help[] = "Usage: cosmos-collect [OPTION]... > trace.jsonl\n"
+                           "\n"
+                           "Record the system calls of containers, one JSON object a line. The containers\n"
+                           "are not modified, and nothing need be known of what they run.\n"
+                           "\n"
+                           "  -c, --container C    only this container: its name, the first digits of its id\n"
+                           "                       (4 or more), or its image; may be given several times.\n"
+                           "                       Default: every container; in a replay, every call\n"
+                           "  -d, --duration S     stop after S seconds (also 0.5). Default: at Ctrl-C or SIGTERM\n"
+                           "  -o, --output FILE    write there instead of to standard output\n"
+                           "  -b, --backend audit  where calls come from: the kernel's audit system\n"
+                           "  -r, --replay FILE    read an audit.log or a trace instead of the kernel\n"
+                           "                       (- is standard input)\n"
+                           "  -h, --help           this text\n"
+                           "      --version        the version\n"
+                           "\n"
+                           "Live collection needs root. Whatever it changes in the kernel is restored when it\n"
+                           "ends, also if it is killed. Start it before the container to see its first call.\n"
+                           "\n"
+                           "Examples:\n"
+                           "  cosmos-collect --container db --duration 60 > normal.jsonl   learn from these\n"
+                           "  cosmos-collect --container db | cosmos-score model.bin -     watch it live\n"
+                           "  cosmos-collect --replay /var/log/audit/audit.log             convert a log\n"
+                           "\n"
+                           "Exit status: 0 done, 2 an error. See also cosmos-score(1).\n";
+
+struct arguments {
+        const char *containers[256];
+        size_t n_containers;
+        double duration; /* seconds; 0: until a signal */
+        const char *output, *replay;
+};
+
+struct collection {
+        cosmos_collector *collector;
+        cosmos_resolver *resolver;
+        cosmos_sink *sink;
+        struct guardian guardian;
+        uint64_t calls;
+};
+
+static int usage_error(void)
+{
+        fprintf(stderr, "Try 'cosmos-collect --help'.\n");
+        return EXIT_ERROR;
+}
+
+static int parse_duration(const char *text, double *ret)
+{
+        char *end;
+
+        *ret = strtod(text, &end);
+        if (*end || end == text || !(*ret > 0 && *ret <= 1e8)) {
+                cli_say("--duration '%s': give a number of seconds above 0", text);
+                return usage_error();
+        }
+        return EXIT_OK;
+}
+
+/* -1: go on; else the exit status. */
+static int parse_arguments(int argc, char **argv, struct arguments *a)
+{
+        static const struct option options[] = {
+            {"container", required_argument, NULL, 'c'}, {"duration", required_argument, NULL, 'd'},
+            {"output", required_argument, NULL, 'o'},    {"backend", required_argument, NULL, 'b'},
+            {"replay", required_argument, NULL, 'r'},    {"help", no_argument, NULL, 'h'},
+            {"version", no_argument, NULL, 'V'},         {0},
+        };
+        int option;
+
+        while ((option = getopt_long(argc, argv, "c:d:o:b:r:h", options, NULL)) != -1)
+                switch (option) {
+                case 'c':
+                        if (a->n_containers == sizeof(a->containers) / sizeof(*a->containers)) {
+                                cli_say("more than %zu --container", a->n_containers);
+                                return EXIT_ERROR;
+                        }
+                        a->containers[a->n_containers++] = optarg;
+                        break;
+                case 'd':
+                        if (parse_duration(optarg, &a->duration) != EXIT_OK)
+                                return EXIT_ERROR;
+                        break;
+                case 'o':
+                        a->output = optarg;
+                        break;
+                case 'b':
+                        if (strcmp(optarg, "audit") != 0) {
+                                cli_say("--backend '%s': there is only 'audit'", optarg);
+                                return usage_error();
+                        }
+                        break;
+                case 'r':
+                        a->replay = optarg;
+                        break;
+                case 'h':
+                        fputs(help, stdout);
+                        return EXIT_OK;
+                case 'V':
+                        printf("cosmos-collect %s\n", cosmos_version());
+                        return EXIT_OK;
+                default:
+                        return usage_error();
+                }
+        if (optind < argc) {
+                cli_say("'%s': not an option; containers are chosen with --container", argv[optind]);
+                return usage_error();
+        }
+        return -1;
+}
+
+static int open_source(struct collection *c, const struct arguments *a, struct cosmos_diag *diag)
+{
+        struct cosmos_replay_options replay = {.size = sizeof(replay), .log = cli_log()};
+        struct cosmos_audit_options audit = {.size = sizeof(audit), .log = cli_log()};
+        struct cosmos_resolver_options containers = {
+            .size = sizeof(containers),
+            .log = cli_log(),
+            .select = a->containers,
+            .n_select = a->n_containers,
+            .live = !a->replay,
+            .detect_unaudited = !a->replay,
+        };
+        int r;
+
+        if (a->replay)
+                r = cosmos_collector_open_replay(&c->collector, a->replay, &replay, diag);
+        else {
+                r = guardian_start(&c->guardian);
+                if (r == 0)
+                        r = cosmos_collector_open_audit(&c->collector, &audit, diag);
+        }
+        return r < 0 ? r : cosmos_resolver_new(&c->resolver, &containers, diag);
+}
+
+static int open_sink(struct collection *c, const struct arguments *a, struct cosmos_diag *diag)
+{
+        int fd = STDOUT_FILENO;
+
+        if (a->output) {
+                /* A trace tells what a service does and reads: nobody else's business. */
+                fd = open(a->output, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+                if (fd < 0) {
+                        snprintf(diag->text, sizeof(diag->text), "%s: cannot create: %s", a->output, strerror(errno));
+                        return -errno;
+                }
+        }
+        return cosmos_sink_new_jsonl(&c->sink, fd, diag);
+}
+
+static void start_timer(double seconds)
+{
+        struct itimerval t = {.it_value = {(time_t)seconds, (suseconds_t)((seconds - (double)(time_t)seconds) * 1e6)}};
+
+        if (seconds > 0)
+                setitimer(ITIMER_REAL, &t, NULL);
+}
+
+/* All that is there now: 0 nothing more yet, 2 the end, or an error. */
+static int write_events(struct collection *c, struct cosmos_diag *diag)
+{
+        const struct cosmos_event *event;
+        int r, q;
+
+        while (!cli_stop_signals && (r = cosmos_resolver_pull(c->resolver, c->collector, &event, diag)) == 1) {
+                q = cosmos_sink_write_event(c->sink, event, diag);
+                if (q < 0)
+                        return q;
+                c->calls += event->type == COSMOS_EVENT_CALL;
+        }
+        if (cli_stop_signals)
+                r = 0;
+        if (r < 0)
+                return r;
+        q = cosmos_sink_flush(c->sink, diag);
+        return q < 0 ? q : r;
+}
+
+static int collect(struct collection *c, struct cosmos_diag *diag)
+{
+        bool stopped = false;
+        int r;
+
+        while ((r = write_events(c, diag)) == 0) {
+                if (cli_stop_signals && !stopped) {
+                        stopped = true;
+                        r = cosmos_collector_stop(c->collector, diag);
+                        if (r < 0)
+                                return r;
+                }
+                if (stopped) /* from here on a signal changes nothing: what is on its way is not lost */
+                        cli_stop_signals = 0;
+                cli_progress("%llu calls, %zu containers", (unsigned long long)c->calls,
+                             cosmos_resolver_count(c->resolver));
+                cli_wait(cosmos_collector_fd(c->collector));
+        }
+        return r;
+}
+
+static void summarise(const struct collection *c, bool live)
+{
+        struct cosmos_collector_stats s = {.size = sizeof(s)};
+
+        cosmos_collector_get_stats(c->collector, &s);
+        cli_say("%llu calls written%s", (unsigned long long)c->calls,
+                live ? "; the kernel's audit settings are as they were" : "");
+        if (s.lost || s.overruns)
+                cli_say("warning: the kernel dropped %llu records (and the socket overflowed %llu times): the trace "
+                        "has gaps, which it says",
+                        (unsigned long long)s.lost, (unsigned long long)s.overruns);
+        if (s.malformed || s.incomplete)
+                cli_say("warning: %llu malformed records or lines, %llu incomplete calls",
+                        (unsigned long long)s.malformed, (unsigned long long)s.incomplete);
+        if (live && c->calls == 0)
+                cli_say("warning: no container made a call");
+}
+
+static int run(struct collection *c, const struct arguments *a)
+{
+        struct cosmos_diag diag = {0};
+        int r;
+
+        r = open_sink(c, a, &diag);
+        if (r == 0)
+                r = open_source(c, a, &diag);
+        if (r < 0)
+                return cli_fail(r, &diag);
+        if (!a->replay)
+                cli_say("collecting (audit), %zu containers running", cosmos_resolver_count(c->resolver));
+        start_timer(a->duration);
+        r = collect(c, &diag);
+        /* The reader of a pipe may have had enough: `cosmos-collect | head`. */
+        if (r < 0 && r != -EPIPE)
+                return cli_fail(r, &diag);
+        return EXIT_OK;
+}
+
+int main(int argc, char **argv)
+{
+        struct arguments arguments = {0};
+        struct collection c = {0};
+        int r;
+
+        cli_name = "cosmos-collect";
+        r = parse_arguments(argc, argv, &arguments);
+        if (r >= 0)
+                return r;
+        cli_catch_signals();
+        r = run(&c, &arguments);
+        if (r == EXIT_OK)
+                summarise(&c, !arguments.replay);
+        cosmos_sink_free(c.sink);
+        cosmos_resolver_free(c.resolver);
+        cosmos_collector_free(c.collector);
+        guardian_dismiss(&c.guardian);
+        return r;
+}

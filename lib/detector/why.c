@@ -1,0 +1,157 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "detector/why.h"
+
+#include "base/base.h"
+
+#include <errno.h>
+#include <math.h>
+#include <string.h>
+
+struct entry {
+        uint64_t call; /* number in its sequence */
+        float nll;
+        bool has_ret;
+        int64_t timestamp, ret;
+        uint64_t seq;
+        char syscall[32];
+        char detail[160]; /* as much as is kept */
+        uint32_t expected[COSMOS_WHY_EXPECTED];
+        float expected_p[COSMOS_WHY_EXPECTED];
+        uint32_t n_expected;
+};
+
+struct segment {
+        uint64_t number; /* call / hop */
+        uint32_t n;
+};
+
+struct cosmos__why {
+        uint32_t keep, hop, n_segments;
+        struct segment *segments; /* a ring, by segment number */
+        struct entry *entries;    /* [n_segments][keep], most surprising first */
+};
+
+int cosmos__why_new(struct cosmos__why **ret, uint32_t keep, uint32_t window, uint32_t hop)
+{
+        /* The last window of a sequence need not begin at a segment's first call. */
+        uint32_t n = (window + hop - 1) / hop + 1;
+        struct cosmos__why *why = calloc(1, sizeof(*why));
+
+        if (why) {
+                *why = (struct cosmos__why){.keep = keep, .hop = hop, .n_segments = n};
+                why->segments = calloc(n, sizeof(*why->segments));
+                why->entries = calloc((size_t)n * keep, sizeof(*why->entries));
+        }
+        if (!why || !why->segments || !why->entries) {
+                cosmos__why_free(why);
+                return -ENOMEM;
+        }
+        *ret = why;
+        return 0;
+}
+
+struct cosmos__why *cosmos__why_free(struct cosmos__why *why)
+{
+        if (why) {
+                free(why->segments);
+                free(why->entries);
+                free(why);
+        }
+        return NULL;
+}
+
+static void set_expected(struct entry *e, const float *logp, size_t n)
+{
+        e->n_expected = 0;
+        for (uint32_t id = 0; id < n; id++) {
+                uint32_t at = e->n_expected;
+
+                if (id == COSMOS_VOCAB_START) /* never a call */
+                        continue;
+                while (at > 0 && logp[id] > logp[e->expected[at - 1]])
+                        at--;
+                if (at == COSMOS_WHY_EXPECTED)
+                        continue;
+                e->n_expected = MIN(e->n_expected + 1, (uint32_t)COSMOS_WHY_EXPECTED);
+                memmove(&e->expected[at + 1], &e->expected[at], (e->n_expected - at - 1) * sizeof(*e->expected));
+                e->expected[at] = id;
+        }
+        for (uint32_t i = 0; i < e->n_expected; i++)
+                e->expected_p[i] = expf(logp[e->expected[i]]);
+}
+
+void cosmos__why_add(struct cosmos__why *why, uint64_t call, const struct cosmos_event *event, float nll,
+                     const float *logp, const cosmos_vocab *vocab)
+{
+        uint64_t number = call / why->hop;
+        struct segment *segment = &why->segments[number % why->n_segments];
+        struct entry *entries = &why->entries[(number % why->n_segments) * why->keep];
+        const char *detail = event->argv ? event->argv : event->path ? event->path : event->addr;
+        struct entry *e;
+        uint32_t at;
+
+        if (segment->number != number)
+                *segment = (struct segment){.number = number};
+        at = segment->n;
+        while (at > 0 && nll > entries[at - 1].nll)
+                at--;
+        if (at == why->keep)
+                return;
+        segment->n = MIN(segment->n + 1, why->keep);
+        e = &entries[at];
+        memmove(e + 1, e, (segment->n - at - 1) * sizeof(*e));
+        e->call = call;
+        e->nll = nll;
+        e->timestamp = event->timestamp;
+        e->seq = event->known & COSMOS_KNOWN_SEQ ? event->seq : 0;
+        e->has_ret = event->known & COSMOS_KNOWN_RET;
+        e->ret = event->ret;
+        snprintf(e->syscall, sizeof(e->syscall), "%s", event->syscall);
+        snprintf(e->detail, sizeof(e->detail), "%s", detail ? detail : "");
+        set_expected(e, logp, cosmos_vocab_size(vocab));
+}
+
+static void get_entry(const struct entry *e, const cosmos_vocab *vocab, struct cosmos_surprise *ret)
+{
+        *ret = (struct cosmos_surprise){
+            .syscall = e->syscall,
+            .nll = (double)e->nll,
+            .timestamp = e->timestamp,
+            .seq = e->seq,
+            .ret = e->ret,
+            .has_ret = e->has_ret,
+            .detail = e->detail[0] ? e->detail : NULL,
+        };
+        for (uint32_t i = 0; i < e->n_expected; i++) {
+                ret->expected[i] = cosmos_vocab_name(vocab, e->expected[i]);
+                ret->expected_p[i] = (double)e->expected_p[i];
+        }
+}
+
+size_t cosmos__why_get(const struct cosmos__why *why, uint64_t first, struct cosmos_surprise *ret,
+                       const cosmos_vocab *vocab)
+{
+        const struct entry *best[COSMOS_WHY_MAX];
+        size_t n = 0;
+
+        for (uint32_t s = 0; s < why->n_segments; s++)
+                for (uint32_t i = 0; i < why->segments[s].n; i++) {
+                        const struct entry *e = &why->entries[(size_t)s * why->keep + i];
+                        size_t at = n;
+
+                        if (e->call < first)
+                                continue;
+                        /* Equal ones in the order of the calls, whatever the ring's. */
+                        while (at > 0 && (e->nll > best[at - 1]->nll ||
+                                          (e->nll >= best[at - 1]->nll && e->call < best[at - 1]->call)))
+                                at--;
+                        if (at == why->keep)
+                                continue;
+                        n = MIN(n + 1, (size_t)why->keep);
+                        memmove(&best[at + 1], &best[at], (n - at - 1) * sizeof(*best));
+                        best[at] = e;
+                }
+        for (size_t i = 0; i < n; i++)
+                get_entry(best[i], vocab, &ret[i]);
+        return n;
+}
