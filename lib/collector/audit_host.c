@@ -69,10 +69,12 @@ static int make_rule(size_t i, struct audit_rule_data **ret)
 
         if (!rule)
                 return -ENOMEM;
-        if (rules[i].field)
-                /* libaudit may move the rule to make room for the field. */
-                r = audit_rule_fieldpair_data(&rule, rules[i].field, rules[i].filter);
-        else
+        if (rules[i].field) {
+                char pair[64]; /* libaudit writes into it, and may move the rule */
+
+                snprintf(pair, sizeof(pair), "%s", rules[i].field);
+                r = audit_rule_fieldpair_data(&rule, pair, rules[i].filter);
+        } else
                 r = audit_rule_syscallbyname_data(rule, "all");
         if (r != 0)
                 return -EINVAL;
@@ -250,6 +252,19 @@ static int set_back(int fd, const struct audit_status *saved)
         return 0;
 }
 
+/* An owner that died stays in the status until the kernel next has something for
+ * it. Only an owner can leave, so take its place first. */
+static int clear_dead_owner(int fd)
+{
+        struct audit_status status;
+        int r = cosmos__audit_status(fd, &status);
+
+        if (r < 0 || !status.pid || start_time(status.pid))
+                return r;
+        r = audit_set_pid(fd, (uint32_t)getpid(), WAIT_NO);
+        return r < 0 ? r : audit_set_pid(fd, 0, WAIT_NO);
+}
+
 static int restore_failed(struct cosmos_diag *reterr, int r, const char *state)
 {
         return cosmos__fail(reterr, r,
@@ -319,6 +334,8 @@ COSMOS_API int cosmos_audit_mend(const char *state_dir, struct cosmos_diag *rete
                 r = delete_rules(fd, state.rules);
                 q = set_back(fd, &state.saved);
                 r = r < 0 ? r : q;
+                q = clear_dead_owner(fd);
+                r = r < 0 ? r : q;
                 if (r < 0)
                         return restore_failed(reterr, r, path);
         }
@@ -375,7 +392,7 @@ int cosmos__audit_host_open(struct cosmos__audit_host *host, const char *state_d
         r = cosmos__audit_status(host->fd, &host->saved);
         if (r < 0)
                 return no_access(reterr, r);
-        if (host->saved.pid)
+        if (host->saved.pid && start_time(host->saved.pid))
                 return owned(reterr, host->saved.pid);
         r = state_path(state_dir, &host->state_path);
         if (r < 0)
