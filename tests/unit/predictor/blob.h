@@ -1,0 +1,236 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Model files for tests: a Blob is the parts of one, each of which a test may
+ * change before bytes() puts them together. Weights are random, from a seed.
+ */
+#ifndef COSMOS_TEST_BLOB_H
+#define COSMOS_TEST_BLOB_H
+
+#include <cosmos/model.h>
+#include <cosmos/predictor.h>
+
+#include <cstring>
+#include <map>
+#include <memory>
+#include <random>
+#include <stdexcept>
+#include <string>
+#include <vector>
+
+namespace blob
+{
+
+struct Tensor {
+        std::string name, dtype, shape;
+        std::vector<float> values;
+        uint64_t begin, end;
+        uint32_t rows, columns;
+};
+
+struct Options {
+        std::vector<uint32_t> layers{3};
+        uint32_t embedding = 2;
+        uint32_t vocab = 4;
+        bool with_errno = false;
+        uint32_t seed = 1;
+        float scale = 0.6f;
+};
+
+inline std::string quoted(const std::string &text)
+{
+        std::string out = "\"";
+
+        for (char c : text) {
+                if (c == '"' || c == '\\')
+                        out += '\\';
+                out += c;
+        }
+        return out + '"';
+}
+
+inline std::string vocab_json(uint32_t n)
+{
+        std::string out = R"(["<start>","<unknown>")";
+
+        for (uint32_t i = 2; i < n; i++)
+                out += ",\"call" + std::to_string(i) + "\"";
+        return out + "]";
+}
+
+struct Blob {
+        Options options;
+        std::map<std::string, std::string> metadata; /* as JSON: quoted() for a string */
+        std::vector<Tensor> tensors;
+        std::string extra_header; /* members that are put in as they are: `"k":v,` */
+
+        explicit Blob(const Options &o = Options()) : options(o), random(o.seed)
+        {
+                std::string layers;
+                uint32_t in = o.embedding;
+
+                for (uint32_t units : o.layers)
+                        layers += (layers.empty() ? "" : ",") + std::to_string(units);
+                set("format", "1");
+                set("arch", "lstm");
+                set("gates", "ifgo");
+                set("layers", layers);
+                set("embedding", std::to_string(o.embedding));
+                set("vocab", vocab_json(o.vocab));
+                set("tokens", o.with_errno ? "name,errno" : "name");
+                set("unit", "process");
+                set("window", "100");
+                set("hop", "50");
+                set("score", "shrunk_mean");
+                set("prior_count", "8");
+                set("prior_mean", "1.25");
+
+                add("embedding.name.weight", o.vocab, o.embedding);
+                if (o.with_errno)
+                        add("embedding.errno.weight", COSMOS_TOKEN_ERRNO_SIZE, o.embedding);
+                for (size_t i = 0; i < o.layers.size(); i++) {
+                        std::string prefix = "lstm." + std::to_string(i) + ".";
+
+                        add(prefix + "kernel", in, 4 * o.layers[i]);
+                        add(prefix + "recurrent_kernel", o.layers[i], 4 * o.layers[i]);
+                        add(prefix + "bias", 0, 4 * o.layers[i]);
+                        in = o.layers[i];
+                }
+                add("dense.kernel", in, o.vocab);
+                add("dense.bias", 0, o.vocab);
+        }
+
+        void set(const std::string &key, const std::string &text)
+        {
+                metadata["cosmos." + key] = quoted(text);
+        }
+
+        /* A random matrix at the end of the data; rows 0: a vector. */
+        void add(const std::string &name, uint32_t rows, uint32_t columns)
+        {
+                std::uniform_real_distribution<float> uniform(-1, 1);
+                std::vector<float> values((rows ? rows : 1) * columns);
+                uint64_t begin = tensors.empty() ? 0 : tensors.back().end;
+
+                for (float &value : values)
+                        value = uniform(random) * options.scale;
+                tensors.push_back({name, "F32",
+                                   rows ? "[" + std::to_string(rows) + "," + std::to_string(columns) + "]"
+                                        : "[" + std::to_string(columns) + "]",
+                                   values, begin, begin + 4 * values.size(), rows ? rows : 1, columns});
+        }
+
+        Tensor &tensor(const std::string &name)
+        {
+                for (Tensor &t : tensors)
+                        if (t.name == name)
+                                return t;
+                throw std::out_of_range(name);
+        }
+
+        void remove(const std::string &name)
+        {
+                for (size_t i = 0; i < tensors.size(); i++)
+                        if (tensors[i].name == name)
+                                tensors.erase(tensors.begin() + static_cast<long>(i));
+        }
+
+        std::string header() const
+        {
+                std::string out = "{" + extra_header + "\"__metadata__\":{";
+                const char *comma = "";
+
+                for (const auto &[key, json] : metadata) {
+                        out += comma + quoted(key) + ":" + json;
+                        comma = ",";
+                }
+                out += "}";
+                for (const Tensor &t : tensors)
+                        out += "," + quoted(t.name) + ":{\"dtype\":" + quoted(t.dtype) + ",\"shape\":" + t.shape +
+                               ",\"data_offsets\":[" + std::to_string(t.begin) + "," + std::to_string(t.end) + "]}";
+                return out + "}";
+        }
+
+        std::string data() const
+        {
+                std::string out;
+
+                for (const Tensor &t : tensors)
+                        for (float value : t.values) {
+                                uint32_t bits;
+
+                                memcpy(&bits, &value, sizeof(bits));
+                                for (int shift = 0; shift < 32; shift += 8)
+                                        out += static_cast<char>(bits >> shift);
+                        }
+                return out;
+        }
+
+        static std::string pack(const std::string &header, const std::string &data)
+        {
+                std::string out;
+
+                for (int shift = 0; shift < 64; shift += 8)
+                        out += static_cast<char>(static_cast<uint64_t>(header.size()) >> shift);
+                return out + header + data;
+        }
+
+        std::string bytes() const
+        {
+                return pack(header(), data());
+        }
+
+      private:
+        std::mt19937 random;
+};
+
+struct Unref {
+        void operator()(cosmos_model *model) const
+        {
+                cosmos_model_unref(model);
+        }
+        void operator()(cosmos_predictor *predictor) const
+        {
+                cosmos_predictor_free(predictor);
+        }
+        void operator()(cosmos_session *session) const
+        {
+                cosmos_session_free(session);
+        }
+};
+using Model = std::unique_ptr<cosmos_model, Unref>;
+using Predictor = std::unique_ptr<cosmos_predictor, Unref>;
+using Session = std::unique_ptr<cosmos_session, Unref>;
+
+/* Throws the diagnostic. The copy is exactly as large as the file: an over-read is seen by a sanitizer. */
+inline Model load(const std::string &bytes)
+{
+        std::vector<char> copy(bytes.begin(), bytes.end());
+        cosmos_model *model = nullptr;
+        cosmos_diag diag = {""};
+
+        if (cosmos_model_load(&model, copy.data(), copy.size(), "test", &diag) < 0)
+                throw std::runtime_error(diag.text);
+        return Model(model);
+}
+
+inline Predictor predictor_of(cosmos_model *model)
+{
+        cosmos_predictor *predictor = nullptr;
+
+        if (cosmos_predictor_new(&predictor, model, nullptr) < 0)
+                throw std::runtime_error("cosmos_predictor_new");
+        return Predictor(predictor);
+}
+
+inline Session session_of(cosmos_model *model)
+{
+        cosmos_session *session = nullptr;
+
+        if (cosmos_session_new(&session, model, nullptr) < 0)
+                throw std::runtime_error("cosmos_session_new");
+        return Session(session);
+}
+
+} // namespace blob
+
+#endif

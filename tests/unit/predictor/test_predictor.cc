@@ -1,0 +1,485 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Steps: against a plain reference in double, and the promises about batches. */
+#include "blob.h"
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cmath>
+#include <numeric>
+#include <thread>
+
+using blob::Blob;
+
+namespace
+{
+
+/* The model as a textbook has it: no folding, no padding, no batches. */
+class Reference
+{
+      public:
+        explicit Reference(Blob &b) : b(b)
+        {
+                reset();
+        }
+
+        void reset()
+        {
+                h.clear();
+                for (uint32_t units : b.options.layers)
+                        h.emplace_back(units, 0.0);
+                c = h;
+                advance({});
+        }
+
+        std::vector<double> log_probabilities()
+        {
+                std::vector<double> y = times(h.back(), "dense.kernel");
+                double max, sum = 0;
+
+                plus(y, "dense.bias");
+                max = *std::max_element(y.begin(), y.end());
+                for (double v : y)
+                        sum += std::exp(v - max);
+                for (double &v : y)
+                        v -= max + std::log(sum);
+                return y;
+        }
+
+        void advance(const cosmos_token &token)
+        {
+                std::vector<double> x = row("embedding.name.weight", token.field[COSMOS_TOKEN_NAME]);
+
+                if (b.options.with_errno) {
+                        std::vector<double> e = row("embedding.errno.weight", token.field[COSMOS_TOKEN_ERRNO]);
+
+                        for (size_t i = 0; i < x.size(); i++)
+                                x[i] += e[i];
+                }
+                for (size_t l = 0; l < h.size(); l++) {
+                        const std::string prefix = "lstm." + std::to_string(l) + ".";
+                        std::vector<double> z = times(x, prefix + "kernel"),
+                                            r = times(h[l], prefix + "recurrent_kernel");
+                        const size_t u = h[l].size();
+
+                        plus(z, prefix + "bias");
+                        for (size_t k = 0; k < u; k++) {
+                                c[l][k] = sigmoid(z[u + k] + r[u + k]) * c[l][k] +
+                                          sigmoid(z[k] + r[k]) * std::tanh(z[2 * u + k] + r[2 * u + k]);
+                                h[l][k] = sigmoid(z[3 * u + k] + r[3 * u + k]) * std::tanh(c[l][k]);
+                        }
+                        x = h[l];
+                }
+        }
+
+      private:
+        static double sigmoid(double x)
+        {
+                return 1 / (1 + std::exp(-x));
+        }
+
+        std::vector<double> row(const std::string &name, size_t i)
+        {
+                const blob::Tensor &t = b.tensor(name);
+
+                return std::vector<double>(t.values.begin() + static_cast<long>(i * t.columns),
+                                           t.values.begin() + static_cast<long>((i + 1) * t.columns));
+        }
+
+        std::vector<double> times(const std::vector<double> &x, const std::string &name)
+        {
+                const blob::Tensor &t = b.tensor(name);
+                std::vector<double> y(t.columns, 0.0);
+
+                for (size_t k = 0; k < t.columns; k++)
+                        for (size_t j = 0; j < t.rows; j++)
+                                y[k] += x[j] * static_cast<double>(t.values[j * t.columns + k]);
+                return y;
+        }
+
+        void plus(std::vector<double> &y, const std::string &name)
+        {
+                const blob::Tensor &t = b.tensor(name);
+
+                for (size_t k = 0; k < y.size(); k++)
+                        y[k] += static_cast<double>(t.values[k]);
+        }
+
+        Blob &b;
+        std::vector<std::vector<double>> h, c;
+};
+
+class Tokens
+{
+      public:
+        Tokens(uint32_t vocab, uint32_t seed) : vocab(vocab), random(seed)
+        {
+        }
+
+        cosmos_token next()
+        {
+                return {{static_cast<uint32_t>(random() % vocab),
+                         static_cast<uint32_t>(random() % COSMOS_TOKEN_ERRNO_SIZE), 0, 0}};
+        }
+
+      private:
+        uint32_t vocab;
+        std::mt19937 random;
+};
+
+struct Case {
+        std::vector<uint32_t> layers;
+        uint32_t embedding, vocab;
+        bool with_errno;
+};
+
+void PrintTo(const Case &c, std::ostream *out)
+{
+        for (uint32_t units : c.layers)
+                *out << units << " ";
+        *out << "embedding " << c.embedding << " vocabulary " << c.vocab << (c.with_errno ? " errno" : "");
+}
+
+blob::Options options_of(const Case &c, uint32_t seed)
+{
+        blob::Options options;
+
+        options.layers = c.layers;
+        options.embedding = c.embedding;
+        options.vocab = c.vocab;
+        options.with_errno = c.with_errno;
+        options.seed = seed;
+        /* Like trained weights: larger where fewer are summed. */
+        options.scale = 2 / std::sqrt(static_cast<float>(*std::max_element(c.layers.begin(), c.layers.end()) + 1));
+        return options;
+}
+
+class AgainstReference : public testing::TestWithParam<Case>
+{
+};
+
+} // namespace
+
+TEST_P(AgainstReference, EveryLogProbability)
+{
+        for (uint32_t seed = 1; seed <= 3; seed++) {
+                Blob b(options_of(GetParam(), seed));
+                blob::Model model = blob::load(b.bytes());
+                blob::Predictor predictor = blob::predictor_of(model.get());
+                blob::Session session = blob::session_of(model.get());
+                cosmos_session *s = session.get();
+                Reference reference(b);
+                Tokens tokens(b.options.vocab, seed);
+                std::vector<float> logp(b.options.vocab);
+                float nll;
+
+                for (int i = 0; i < 60; i++) {
+                        cosmos_token token = tokens.next();
+                        std::vector<double> expected = reference.log_probabilities();
+
+                        ASSERT_EQ(cosmos_predictor_step(predictor.get(), &s, &token, 1, &nll, logp.data()), 0);
+                        for (size_t k = 0; k < logp.size(); k++)
+                                ASSERT_NEAR(static_cast<double>(logp[k]), expected[k], 2e-5)
+                                    << "step " << i << " id " << k;
+                        ASSERT_EQ(nll, -logp[token.field[0]]);
+                        ASSERT_GE(nll, 0);
+                        reference.advance(token);
+                }
+        }
+}
+
+INSTANTIATE_TEST_SUITE_P(Shapes, AgainstReference,
+                         testing::Values(Case{{1}, 1, 2, false}, Case{{1}, 1, 2, true}, Case{{3}, 2, 4, false},
+                                         Case{{16}, 16, 16, true}, Case{{17}, 5, 33, false}, Case{{64}, 64, 120, true},
+                                         Case{{31, 15}, 7, 77, false}, Case{{5, 33}, 9, 15, true},
+                                         Case{{1, 48, 3}, 4, 100, false}, Case{{65, 7, 41}, 13, 500, true},
+                                         Case{{128}, 64, 500, false}, Case{{2, 1, 2, 1, 2, 1, 2, 1}, 3, 5, true}));
+
+/* ---- what a session is batched with does not matter ------------------------ */
+
+namespace
+{
+
+/* NLL and log-probabilities of each step of `n` sequences, stepped in groups of `batch`, in an order of its own each
+ * time. */
+struct Stepped {
+        std::vector<std::vector<float>> nll, logp;
+
+        Stepped(cosmos_model *model, size_t n, size_t steps, size_t batch, uint32_t seed)
+        {
+                const size_t vocab = cosmos_vocab_size(cosmos_model_vocab(model));
+                blob::Predictor predictor = blob::predictor_of(model);
+                std::vector<blob::Session> sessions;
+                std::vector<Tokens> tokens;
+                std::vector<size_t> order(n);
+                std::mt19937 random(seed);
+
+                nll.resize(n);
+                logp.resize(n);
+                std::iota(order.begin(), order.end(), 0);
+                for (size_t i = 0; i < n; i++) {
+                        sessions.push_back(blob::session_of(model));
+                        tokens.emplace_back(static_cast<uint32_t>(vocab), static_cast<uint32_t>(i));
+                }
+                for (size_t step = 0; step < steps; step++) {
+                        std::shuffle(order.begin(), order.end(), random);
+                        for (size_t at = 0; at < n; at += batch) {
+                                const size_t m = std::min(batch, n - at);
+                                std::vector<float> out(m), rows(m * vocab);
+                                std::vector<cosmos_session *> s;
+                                std::vector<cosmos_token> t;
+
+                                for (size_t i = at; i < at + m; i++) {
+                                        s.push_back(sessions[order[i]].get());
+                                        t.push_back(tokens[order[i]].next());
+                                }
+                                EXPECT_EQ(cosmos_predictor_step(predictor.get(), s.data(), t.data(), m, out.data(),
+                                                                rows.data()),
+                                          0);
+                                for (size_t i = 0; i < m; i++) {
+                                        nll[order[at + i]].push_back(out[i]);
+                                        logp[order[at + i]].insert(logp[order[at + i]].end(),
+                                                                   rows.begin() + static_cast<long>(i * vocab),
+                                                                   rows.begin() + static_cast<long>((i + 1) * vocab));
+                                }
+                        }
+                }
+        }
+
+        bool operator==(const Stepped &other) const
+        {
+                return nll == other.nll && logp == other.logp;
+        }
+};
+
+} // namespace
+
+TEST(Predictor, ResultsDoNotDependOnTheBatch)
+{
+        for (const Case &c : {Case{{19, 37}, 6, 51, true}, Case{{128}, 16, 70, false}}) {
+                blob::Model model = blob::load(Blob(options_of(c, 7)).bytes());
+                const Stepped alone(model.get(), 200, 6, 1, 1);
+
+                for (size_t batch : {2, 3, 63, 64, 65, 200})
+                        EXPECT_TRUE(alone == Stepped(model.get(), 200, 6, batch, static_cast<uint32_t>(batch)))
+                            << "batch " << batch;
+        }
+}
+
+TEST(Predictor, SharesAModelBetweenThreads)
+{
+        blob::Model model = blob::load(Blob(options_of({{19, 37}, 6, 51, true}, 7)).bytes());
+        const Stepped alone(model.get(), 10, 20, 10, 1);
+        std::vector<std::thread> threads;
+
+        for (uint32_t i = 0; i < 3; i++)
+                threads.emplace_back([&, i] { EXPECT_TRUE(alone == Stepped(model.get(), 10, 20, 3 + i, i)); });
+        for (std::thread &thread : threads)
+                thread.join();
+}
+
+TEST(Session, ResetIsAFreshStart)
+{
+        blob::Model model = blob::load(Blob(options_of({{9, 4}, 6, 20, true}, 3)).bytes());
+        blob::Predictor predictor = blob::predictor_of(model.get());
+        blob::Session session = blob::session_of(model.get());
+        cosmos_session *s = session.get();
+        std::vector<float> first;
+
+        for (int round = 0; round < 3; round++) {
+                Tokens tokens(20, 5);
+
+                for (size_t i = 0; i < 30; i++) {
+                        cosmos_token token = tokens.next();
+                        float nll;
+
+                        ASSERT_EQ(cosmos_predictor_step(predictor.get(), &s, &token, 1, &nll, nullptr), 0);
+                        if (round == 0)
+                                first.push_back(nll);
+                        ASSERT_EQ(nll, first[i]);
+                }
+                cosmos_session_reset(s);
+        }
+}
+
+/* ---- arguments -------------------------------------------------------------- */
+
+namespace
+{
+
+class BadStep : public testing::Test
+{
+      protected:
+        BadStep()
+            : model(blob::load(Blob(options_of({{4}, 2, 5, true}, 1)).bytes())),
+              twin(blob::load(Blob(options_of({{4}, 2, 5, true}, 1)).bytes())),
+              predictor(blob::predictor_of(model.get())), foreign(blob::session_of(twin.get()))
+        {
+                for (int i = 0; i < 3; i++) {
+                        owned.push_back(blob::session_of(model.get()));
+                        sessions.push_back(owned.back().get());
+                        tokens.push_back({{2, 0, 0, 0}});
+                }
+        }
+
+        int step()
+        {
+                return cosmos_predictor_step(predictor.get(), sessions.data(), tokens.data(), sessions.size(), nll,
+                                             nullptr);
+        }
+
+        /* No session has moved: each gives the first NLL of a fresh one. */
+        void expect_unmoved()
+        {
+                blob::Session fresh = blob::session_of(model.get());
+                cosmos_session *f = fresh.get();
+                cosmos_token token = {{3, 7, 0, 0}};
+                float expected, got;
+
+                ASSERT_EQ(cosmos_predictor_step(predictor.get(), &f, &token, 1, &expected, nullptr), 0);
+                for (const blob::Session &session : owned) {
+                        cosmos_session *s = session.get();
+
+                        ASSERT_EQ(cosmos_predictor_step(predictor.get(), &s, &token, 1, &got, nullptr), 0);
+                        EXPECT_EQ(got, expected);
+                }
+        }
+
+        blob::Model model, twin;
+        blob::Predictor predictor;
+        blob::Session foreign;
+        std::vector<blob::Session> owned;
+        std::vector<cosmos_session *> sessions;
+        std::vector<cosmos_token> tokens;
+        float nll[3];
+};
+
+} // namespace
+
+TEST_F(BadStep, NameOutOfRange)
+{
+        for (uint32_t id : {5u, 4096u, UINT32_MAX}) {
+                tokens[2].field[COSMOS_TOKEN_NAME] = id;
+                EXPECT_EQ(step(), -EINVAL);
+        }
+        expect_unmoved();
+}
+
+TEST_F(BadStep, ErrnoOutOfRange)
+{
+        for (uint32_t id : {COSMOS_TOKEN_ERRNO_SIZE, UINT32_MAX}) {
+                tokens[2].field[COSMOS_TOKEN_ERRNO] = id;
+                EXPECT_EQ(step(), -EINVAL);
+        }
+        expect_unmoved();
+}
+
+TEST_F(BadStep, SessionOfAnotherModel)
+{
+        sessions[2] = foreign.get();
+        EXPECT_EQ(step(), -EINVAL);
+        expect_unmoved();
+}
+
+TEST_F(BadStep, SessionTwice)
+{
+        sessions[2] = sessions[0];
+        EXPECT_EQ(step(), -EINVAL);
+        expect_unmoved();
+}
+
+TEST_F(BadStep, NullArguments)
+{
+        cosmos_predictor *p = predictor.get();
+
+        EXPECT_EQ(cosmos_predictor_step(nullptr, sessions.data(), tokens.data(), 3, nll, nullptr), -EINVAL);
+        EXPECT_EQ(cosmos_predictor_step(p, nullptr, tokens.data(), 3, nll, nullptr), -EINVAL);
+        EXPECT_EQ(cosmos_predictor_step(p, sessions.data(), nullptr, 3, nll, nullptr), -EINVAL);
+        EXPECT_EQ(cosmos_predictor_step(p, sessions.data(), tokens.data(), 3, nullptr, nullptr), -EINVAL);
+        EXPECT_EQ(cosmos_predictor_step(p, nullptr, nullptr, 0, nullptr, nullptr), 0);
+        sessions[1] = nullptr;
+        EXPECT_EQ(step(), -EINVAL);
+        expect_unmoved();
+}
+
+TEST_F(BadStep, Constructors)
+{
+        cosmos_predictor *p = nullptr;
+        cosmos_session *s = nullptr;
+        cosmos_diag diag = {""};
+
+        EXPECT_EQ(cosmos_predictor_new(&p, nullptr, &diag), -EINVAL);
+        EXPECT_EQ(cosmos_predictor_new(nullptr, model.get(), &diag), -EINVAL);
+        EXPECT_EQ(cosmos_session_new(&s, nullptr, &diag), -EINVAL);
+        EXPECT_EQ(cosmos_session_new(nullptr, model.get(), nullptr), -EINVAL);
+        EXPECT_EQ(cosmos_predictor_free(nullptr), nullptr);
+        EXPECT_EQ(cosmos_session_free(nullptr), nullptr);
+        EXPECT_EQ(p, nullptr);
+        EXPECT_EQ(s, nullptr);
+}
+
+TEST(Predictor, FieldsOutsideTheSchemeAreNotRead)
+{
+        blob::Model model = blob::load(Blob(options_of({{4}, 2, 5, false}, 1)).bytes());
+        blob::Predictor predictor = blob::predictor_of(model.get());
+        blob::Session a = blob::session_of(model.get()), b = blob::session_of(model.get());
+        cosmos_session *sessions[] = {a.get(), b.get()};
+        const cosmos_token tokens[] = {{{2, 0, 0, 0}}, {{2, UINT32_MAX, 7, 7}}};
+        float nll[2];
+
+        for (int i = 0; i < 5; i++) {
+                ASSERT_EQ(cosmos_predictor_step(predictor.get(), sessions, tokens, 2, nll, nullptr), 0);
+                EXPECT_EQ(nll[0], nll[1]);
+        }
+}
+
+/* ---- finite weights that overflow -------------------------------------------- */
+
+TEST(Predictor, HugeWeightsGiveFiniteScores)
+{
+        for (float scale : {1e10f, 1e30f, 3.4e38f})
+                for (uint32_t seed = 1; seed <= 10; seed++) {
+                        blob::Options options = options_of({{7, 18}, 5, 40, true}, seed);
+
+                        options.scale = scale;
+                        blob::Model model = blob::load(Blob(options).bytes());
+                        blob::Predictor predictor = blob::predictor_of(model.get());
+                        blob::Session session = blob::session_of(model.get());
+                        cosmos_session *s = session.get();
+                        Tokens tokens(40, seed);
+                        std::vector<float> logp(40);
+                        float nll;
+
+                        for (int i = 0; i < 50; i++) {
+                                cosmos_token token = tokens.next();
+
+                                ASSERT_EQ(cosmos_predictor_step(predictor.get(), &s, &token, 1, &nll, logp.data()), 0);
+                                ASSERT_TRUE(std::isfinite(nll) && nll >= 0) << nll;
+                                for (float l : logp)
+                                        ASSERT_TRUE(std::isfinite(l) && l <= 0) << l;
+                        }
+                }
+}
+
+/* All the same sign: sums run to infinity, of one sign and then of both. */
+TEST(Predictor, InfiniteSumsAreHeld)
+{
+        for (float bias : {3.4e38f, -3.4e38f}) {
+                Blob b(options_of({{20}, 5, 40, false}, 1));
+                cosmos_token token = {{39, 0, 0, 0}};
+                float nll;
+
+                for (blob::Tensor &t : b.tensors)
+                        std::fill(t.values.begin(), t.values.end(), 3.4e38f);
+                std::fill(b.tensor("dense.bias").values.begin(), b.tensor("dense.bias").values.end(), bias);
+                blob::Model model = blob::load(b.bytes());
+                blob::Predictor predictor = blob::predictor_of(model.get());
+                blob::Session session = blob::session_of(model.get());
+                cosmos_session *s = session.get();
+                for (int i = 0; i < 5; i++) {
+                        ASSERT_EQ(cosmos_predictor_step(predictor.get(), &s, &token, 1, &nll, nullptr), 0);
+                        EXPECT_NEAR(nll, std::log(40.0), 1e-5); /* all logits are equal */
+                }
+        }
+}
