@@ -1,0 +1,131 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""Writes corpus/model/: small valid models and damaged ones, the same each time."""
+
+import json
+import pathlib
+import random
+import struct
+
+ERRNO_SIZE = 135
+
+
+def metadata(layers, embedding, vocab, tokens, more):
+    names = ["<start>", "<unknown>"] + ["call%d" % i for i in range(vocab - 2)]
+    keys = {
+        "format": "1",
+        "arch": "lstm",
+        "gates": "ifgo",
+        "layers": ",".join(map(str, layers)),
+        "embedding": str(embedding),
+        "vocab": json.dumps(names),
+        "tokens": tokens,
+        "unit": "process",
+        "window": "100",
+        "hop": "50",
+        "score": "shrunk_mean",
+        "prior_count": "8",
+        "prior_mean": "1.5",
+    }
+    keys.update(more)
+    return {"cosmos." + k: v for k, v in keys.items()}
+
+
+def shapes(layers, embedding, vocab, tokens="name"):
+    result = {"embedding.name.weight": [vocab, embedding]}
+    if "errno" in tokens:
+        result["embedding.errno.weight"] = [ERRNO_SIZE, embedding]
+    below = embedding
+    for i, units in enumerate(layers):
+        result["lstm.%d.kernel" % i] = [below, 4 * units]
+        result["lstm.%d.recurrent_kernel" % i] = [units, 4 * units]
+        result["lstm.%d.bias" % i] = [4 * units]
+        below = units
+    result["dense.kernel"] = [below, vocab]
+    result["dense.bias"] = [vocab]
+    return result
+
+
+def pack(header, data):
+    text = json.dumps(header, separators=(",", ":")).encode()
+    return struct.pack("<Q", len(text)) + text + data
+
+
+def parts(layers, embedding, vocab, tokens="name", scale=0.5, seed=1, keys={}):
+    """The header, as a dict, and the data of a model with random weights; `keys` replace the metadata."""
+    rng = random.Random(seed)
+    header = {"__metadata__": metadata(layers, embedding, vocab, tokens, keys)}
+    data = b""
+    for name, shape in shapes(layers, embedding, vocab, tokens).items():
+        n = shape[0] * (shape[1] if len(shape) == 2 else 1)
+        values = struct.pack("<%df" % n, *(rng.uniform(-scale, scale) for _ in range(n)))
+        header[name] = {"dtype": "F32", "shape": shape, "data_offsets": [len(data), len(data) + len(values)]}
+        data += values
+    return header, data
+
+
+def model(*args, **more):
+    return pack(*parts(*args, **more))
+
+
+def damaged():
+    """Name and bytes of a tiny model, damaged in one place each."""
+
+    def edit(change):
+        header, data = parts([2], 2, 3)
+        changed = change(header, bytearray(data))
+        return pack(header, bytes(data) if changed is None else bytes(changed))
+
+    def patch(header, name, key, value):
+        header[name][key] = value
+
+    def put(data, offset, value):
+        struct.pack_into("<f", data, offset, value)
+        return data
+
+    good = model([2], 2, 3)
+    yield "empty", b""
+    yield "length-only", good[:8]
+    yield "length-zero", bytes(8) + good[8:]
+    yield "length-huge", b"\xff" * 8 + good[8:]
+    yield "cut-header", good[:200]
+    yield "cut-data", good[:-4]
+    yield "tail", good + b"\0\0\0\0"
+    yield "not-json", pack({}, b"").replace(b"{}", b"{]")
+    yield "no-metadata", pack({"a": {"dtype": "F32", "shape": [1], "data_offsets": [0, 4]}}, bytes(4))
+    yield "newer-format", model([2], 2, 3, keys=dict(format="2"))
+    yield "bad-layers", model([2], 2, 3, keys=dict(layers="2,"))
+    yield "bad-vocab", model([2], 2, 3, keys=dict(vocab='["<start>","<unknown>","a\\u0000b"]'))
+    yield "twin-vocab", model([2], 2, 3, keys=dict(vocab='["<start>","<unknown>","<start>"]'))
+    yield "bad-prior", model([2], 2, 3, keys=dict(prior_mean="1,5"))
+    yield "huge-units", model([2], 2, 3, keys=dict(layers="4096,4096,4096"))
+    yield "twin-key", good.replace(b'"cosmos.unit"', b'"cosmos.arch"')
+    yield "bad-shape", edit(lambda h, d: patch(h, "dense.kernel", "shape", [3, 2]))
+    yield "huge-shape", edit(lambda h, d: patch(h, "dense.kernel", "shape", [1 << 62, 1 << 62]))
+    yield "bad-dtype", edit(lambda h, d: patch(h, "dense.bias", "dtype", "F16"))
+    yield "overlap", edit(lambda h, d: patch(h, "dense.bias", "data_offsets", [0, 12]))
+    yield "unaligned", edit(lambda h, d: patch(h, "embedding.name.weight", "data_offsets", [2, 26]))
+    yield "backwards", edit(lambda h, d: patch(h, "dense.bias", "data_offsets", [12, 0]))
+    yield "missing", edit(lambda h, d: h.pop("lstm.0.bias") and None)
+    yield "stranger", edit(lambda h, d: h.update(x={"dtype": "I8", "shape": [0], "data_offsets": [0, 0]}))
+    yield "nan", edit(lambda h, d: put(d, 0, float("nan")))
+    yield "infinity", edit(lambda h, d: put(d, len(d) - 4, float("-inf")))
+
+
+def main():
+    folder = pathlib.Path(__file__).parent / "corpus" / "model"
+    folder.mkdir(parents=True, exist_ok=True)
+    valid = {
+        "one-layer": model([2], 2, 3),
+        "two-layers": model([2, 3], 2, 4),
+        "three-layers": model([1, 2, 1], 1, 2),
+        "errno": model([2], 1, 3, tokens="name,errno"),
+        "all-keys": model([2], 2, 3, keys=dict(threshold="2.5", quantile="0.99", source="audit", calls="all", unit="thread")),
+        "overflow": model([2, 2], 2, 3, scale=3.4e38),
+    }
+    for name, content in list(valid.items()) + list(damaged()):
+        (folder / name).write_bytes(content)
+
+
+if __name__ == "__main__":
+    main()
