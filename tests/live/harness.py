@@ -62,6 +62,10 @@ def audit_restore(state):
         return False
     settings, rules = state
     run("auditctl", "-D", check=False)
+    if settings["pid"] == 0 and not alive(audit_status()["pid"]):
+        # A dead owner stays one until the kernel has something for it.
+        run("auditctl", "-e", "1", check=False)
+        time.sleep(0.5)
     for rule in rules:
         if rule != "No rules":
             run("auditctl", *rule.split(), check=False)

@@ -10,7 +10,7 @@ import pytest
 
 def test_start_and_stop_lines(docker, collect):
     collector = collect()
-    container = docker.run("coming-and-going", "tag", 1)
+    container = docker.run("coming-and-going", "noise", 100, 1)
     harness.until(
         lambda: b"container_stop" in collector.output.read_bytes(), 15, "the line that says that it stopped"
     )
