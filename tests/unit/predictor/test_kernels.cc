@@ -108,9 +108,13 @@ TEST(Kernels, GatesSaturate)
                 EXPECT_NEAR(c, 0, 1e-17);
                 EXPECT_NEAR(h, 0, 1e-17);
         }
-        float h = 0, c = 1e7f; /* a cell that has only ever grown */
-        gates(9, 50, -50, 50, &h, &c);
-        EXPECT_EQ(h, 1);
+        for (float grown = 20; grown < 1e7f; grown *= 1.01f) /* a cell that has only ever grown */
+                for (float sign : {1.0f, -1.0f}) {
+                        float h = 0, c = sign * grown;
+
+                        gates(-50, 50, 0, 50, &h, &c);
+                        EXPECT_EQ(h, sign) << grown;
+                }
 }
 
 TEST(Kernels, NanGateIsClosed)
