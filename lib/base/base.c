@@ -8,6 +8,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#define OPTIONS_MAX 4096u /* bytes: no struct of options will ever be so large */
+
 void cosmos__closep(int *fd)
 {
         if (*fd >= 0)
@@ -78,6 +80,8 @@ int cosmos__options(void *ours, size_t our_size, const void *theirs, const char 
         memcpy(&size, theirs, sizeof(size));
         if (size < sizeof(size))
                 return cosmos__fail(reterr, -EINVAL, "%s: `size` is not set; set it to sizeof(struct %s)", what, what);
+        if (size > OPTIONS_MAX) /* most likely never written, and what follows is not the caller's */
+                return cosmos__fail(reterr, -E2BIG, "%s: `size` is %zu; set it to sizeof(struct %s)", what, size, what);
         for (size_t i = our_size; i < size; i++)
                 if (bytes[i])
                         return cosmos__fail(
