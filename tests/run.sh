@@ -122,6 +122,7 @@ py_tests live-asan asan tests/live
 step 'The tree'
 check layering python3 tests/layering.py
 check symbols python3 tests/symbols.py "$BUILD/gcc/lib/libcosmos.so"
+check install tests/install.sh "$BUILD/gcc"
 check format tests/format.sh
 FILES+=("build=$RESULTS/phases.tap")
 
