@@ -1,0 +1,53 @@
+# SPDX-License-Identifier: Apache-2.0
+"""libcosmos in Python: read traces, make tokens, load models, score.
+
+    corpus = cosmos.read_corpus("trace.jsonl")       tokens of every sequence, for training
+    for event in cosmos.read_trace("trace.jsonl"):   the events, as dicts
+    model = cosmos.Model("model.bin")                a trained model
+    model.nll(tokens), model.log_probs(tokens)       what it thinks of each call
+    for line in cosmos.score(model, "trace.jsonl"):  scored windows with their verdicts
+    cosmos.fit_threshold(scores, 0.999)              a threshold from benign scores
+
+Numbers are computed by the C library and are the same bits as the command-line
+tools give. What the library has to say goes to the logger "cosmos".
+"""
+
+from ._library import version
+from .collector import read_trace
+from .detector import score
+from .errors import (
+    CosmosError,
+    EmptyError,
+    FormatError,
+    InvalidError,
+    MismatchError,
+    OwnerError,
+    UnavailableError,
+    VersionError,
+)
+from .model import Model
+from .sequence import ERRNO_SIZE, TOKEN_FIELDS, Corpus, Vocab, read_corpus
+from .threshold import fit_threshold
+
+__version__ = version()
+
+__all__ = [
+    "ERRNO_SIZE",
+    "TOKEN_FIELDS",
+    "Corpus",
+    "CosmosError",
+    "EmptyError",
+    "FormatError",
+    "InvalidError",
+    "MismatchError",
+    "Model",
+    "OwnerError",
+    "UnavailableError",
+    "VersionError",
+    "Vocab",
+    "fit_threshold",
+    "read_corpus",
+    "read_trace",
+    "score",
+    "version",
+]

@@ -1,0 +1,153 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Sequence: vocabularies, tokens, and all sequences of a trace as arrays."""
+
+from __future__ import annotations
+
+import collections.abc
+import ctypes
+import os
+from typing import Any, Iterator, Optional, Sequence, Union
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from . import errors
+from ._library import CorpusOptions, Owned, lib, log, path_bytes, strings
+
+#: Columns of a token: name id, errno (0: success or unknown, 1..133, 134: any other), two unused.
+TOKEN_FIELDS = ("name", "errno", "", "")
+#: Number of values of the errno column.
+ERRNO_SIZE = 135
+
+UNITS = {"process": 0, "thread": 1}
+
+
+class Vocab(collections.abc.Sequence):
+    """Call names by id, an immutable sequence of str. 0 is "<start>", 1 "<unknown>".
+
+    `names` must be unique and begin with those two.
+    """
+
+    def __init__(self, names: Sequence[str]):
+        array = strings(names, "a vocabulary")
+        owner = Owned(lib.vocab_free, lib.vocab_new, array, len(array))
+        self._adopt(owner.ptr, owner)
+
+    @classmethod
+    def _borrow(cls, ptr: int, owner: Any) -> Vocab:
+        vocab = cls.__new__(cls)
+        vocab._adopt(ptr, owner)
+        return vocab
+
+    def _adopt(self, ptr: Optional[int], owner: Any) -> None:
+        self.ptr = ptr
+        self._owner = owner
+        self._names = tuple(os.fsdecode(lib.vocab_name(ptr, i)) for i in range(lib.vocab_size(ptr)))
+
+    def id(self, name: str) -> int:
+        """The id of a call's name; 1 ("<unknown>") if it is not there."""
+        return lib.vocab_id(self.ptr, os.fsencode(name))
+
+    def __getitem__(self, index):
+        return self._names[index]
+
+    def __len__(self) -> int:
+        return len(self._names)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Vocab) and self._names == other._names
+
+    def __hash__(self) -> int:
+        return hash(self._names)
+
+    def __repr__(self) -> str:
+        return f"<cosmos.Vocab of {len(self)} names>"
+
+
+class Corpus:
+    """All sequences of a trace, at rest. The arrays are read-only views of the
+    library's memory, which lives as long as any of them.
+
+    tokens      uint32 [calls, 4], columns as in TOKEN_FIELDS
+    offsets     uint64 [sequences + 1]; sequence i is tokens[offsets[i]:offsets[i + 1]];
+                sequences stand in the order of their first call
+    timestamps  int64 [calls], ns since 1970-01-01 UTC
+    vocab       names by id
+    source      what the trace says of its source ("audit"), "" if it says nothing
+    """
+
+    def __init__(self, owner: Owned):
+        self._owner = owner
+        ptr = owner.ptr
+        calls, sequences = lib.corpus_calls(ptr), lib.corpus_sequences(ptr)
+        self.tokens: NDArray[np.uint32] = self._view(lib.corpus_tokens(ptr), ctypes.c_uint32, calls * 4).reshape(-1, 4)
+        self.offsets: NDArray[np.uint64] = self._view(lib.corpus_offsets(ptr), ctypes.c_uint64, sequences + 1)
+        self.timestamps: NDArray[np.int64] = self._view(lib.corpus_timestamps(ptr), ctypes.c_int64, calls)
+        self.vocab = Vocab._borrow(lib.corpus_vocab(ptr), owner)
+        self.source: str = os.fsdecode(lib.corpus_source(ptr))
+
+    def _view(self, address: int, ctype: Any, n: int) -> Any:
+        memory = (ctype * n).from_address(address)
+        memory._owner = self._owner  # NumPy keeps `memory`, and that the library's object
+        view = np.frombuffer(memory, dtype=ctype)
+        view.flags.writeable = False
+        return view
+
+    def __len__(self) -> int:
+        """The number of sequences."""
+        return len(self.offsets) - 1
+
+    def sequences(self) -> Iterator[NDArray[np.uint32]]:
+        """The tokens of each sequence, uint32 [its calls, 4], as views."""
+        for i in range(len(self)):
+            yield self.tokens[int(self.offsets[i]) : int(self.offsets[i + 1])]
+
+    def __repr__(self) -> str:
+        return f"<cosmos.Corpus of {len(self.tokens)} calls in {len(self)} sequences>"
+
+
+def read_corpus(
+    path: Union[str, os.PathLike],
+    unit: str = "process",
+    vocab: Union[Vocab, Sequence[str], None] = None,
+    containers: Sequence[str] = (),
+) -> Corpus:
+    """Read a whole trace (JSON Lines, or a log of auditd) into memory.
+
+    unit        what one sequence is: "process" or "thread"
+    vocab       the vocabulary to read with; None: make one from the trace, most
+                frequent call first
+    containers  read only these: names, ids (4 digits or more) or images; none: every event
+
+    EmptyError if no call is left; MismatchError for threads of a trace that does
+    not know them. Lines that can't be read are skipped, with a warning in the
+    log for each.
+    """
+    if unit not in UNITS:
+        raise errors.InvalidError(f'unit must be "process" or "thread", not {unit!r}')
+    if vocab is not None and not isinstance(vocab, Vocab):
+        vocab = Vocab(vocab)
+    select = strings(containers, "containers")
+    options = CorpusOptions(
+        log=log(), unit=UNITS[unit], vocab=vocab.ptr if vocab else None, select=select, n_select=len(select)
+    )
+    return Corpus(Owned(lib.corpus_free, lib.corpus_read, path_bytes(path), ctypes.byref(options)))
+
+
+def as_tokens(tokens: ArrayLike) -> NDArray[np.uint32]:
+    """Tokens as the library takes them, uint32 [n, 4]. One column (or one
+    dimension) is the name alone; columns that are left out are 0."""
+    a = np.asarray(tokens)
+    if a.ndim == 1:
+        a = a.reshape(-1, 1)
+    if a.ndim != 2 or not 1 <= a.shape[1] <= 4:
+        raise errors.InvalidError(f"tokens must have the shape [n] or [n, 1..4], not {list(a.shape)}")
+    if a.size and a.dtype.kind not in "iu":
+        raise errors.InvalidError(f"tokens must be integers, not {a.dtype}")
+    if a.size and (a.min() < 0 or a.max() >= 2**32):
+        raise errors.InvalidError("tokens must be 0 or more, and fit 32 bits")
+    if a.dtype == np.uint32 and a.shape[1] == 4 and a.flags.c_contiguous:
+        return a
+    whole = np.zeros((len(a), 4), np.uint32)
+    whole[:, : a.shape[1]] = a
+    return whole

@@ -1,0 +1,42 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The structs that the binding mirrors are those of the headers."""
+
+import ctypes
+import shutil
+import subprocess
+
+import pytest
+from conftest import TREE
+
+from cosmos import _library
+
+MIRRORED = {
+    "cosmos_diag": _library.Diag,
+    "cosmos_log": _library.Log,
+    "cosmos_replay_options": _library.ReplayOptions,
+    "cosmos_resolver_options": _library.ResolverOptions,
+    "cosmos_corpus_options": _library.CorpusOptions,
+    "cosmos_detector_options": _library.DetectorOptions,
+    "cosmos_model_info": _library.ModelInfo,
+}
+
+
+def test_structs(tmp_path):
+    cc = shutil.which("cc") or shutil.which("gcc") or shutil.which("clang")
+    if not cc:
+        pytest.skip("no C compiler")
+    lines, expected = [], []
+    for name, mirror in MIRRORED.items():
+        lines.append(f'printf("{name} %zu\\n", sizeof(struct {name}));')
+        expected.append(f"{name} {ctypes.sizeof(mirror)}")
+        for field, *_ in mirror._fields_:
+            place = f"offsetof(struct {name}, {field}), sizeof(((struct {name} *)0)->{field})"
+            lines.append(f'printf("{name}.{field} %zu %zu\\n", {place});')
+            at = getattr(mirror, field)
+            expected.append(f"{name}.{field} {at.offset} {at.size}")
+    source = tmp_path / "abi.c"
+    head = "#include <cosmos/cosmos.h>\n#include <stdio.h>\nint main(void)\n{\n"
+    source.write_text(head + "\n".join(lines) + "\n}\n")
+    subprocess.run([cc, "-I", TREE / "include", "-o", tmp_path / "abi", source], check=True)
+    run = subprocess.run([tmp_path / "abi"], check=True, capture_output=True, text=True)
+    assert run.stdout.splitlines() == expected
