@@ -1,0 +1,67 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Scores of held-out normal calls, and the threshold that follows from them.
+
+NLLs come from the C library, and windows are cut as its detector cuts them, so
+that the threshold means the same where it is used.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+import cosmos
+from data import BadInput, Data
+
+WARM_UP = 10_000  # calls before the calibration part that the state of a long sequence is built up from
+MIN_SCORES = 10
+
+
+def window_scores(nll: np.ndarray, window: int, hop: int, prior_count: float, prior_mean: float):
+    """Scores of one sequence and the end (exclusive) of each one's window: at each hop as soon as
+    there are `window` calls, and at the end for the calls since the last score."""
+    ends = np.arange(window, len(nll) + 1, hop)
+    if len(nll) and (not len(ends) or ends[-1] != len(nll)):
+        ends = np.append(ends, len(nll))
+    starts = np.maximum(ends - window, 0)
+    # cumsum adds one by one from the left, as the detector does: the same bits.
+    prior = [prior_count * prior_mean]
+    sums = np.array([np.cumsum(np.concatenate([prior, nll[a:b]]), dtype=np.float64)[-1] for a, b in zip(starts, ends)])
+    return sums / (ends - starts + prior_count), ends
+
+
+def calibration_scores(model: cosmos.Model, data: Data, bounds: np.ndarray) -> np.ndarray:
+    """float64, in order of time: the score of every window that lies in the calibration part whole."""
+    rule = {key: model.info[key] for key in ("window", "hop", "prior_count", "prior_mean")}
+    found = []
+    for begin, _, cut, end in bounds:
+        if cut == end:
+            continue
+        # A whole number of hops back, so that windows fall where they do live.
+        skip = max(0, cut - begin - WARM_UP) // rule["hop"] * rule["hop"]
+        nll = model.nll(data.tokens[begin + skip : end])
+        scores, ends = window_scores(nll, **rule)
+        ends = ends + begin + skip
+        inside = np.maximum(ends - rule["window"], begin) >= cut
+        found.append(np.stack([data.timestamps[ends[inside] - 1], scores[inside]]))
+    if not found:
+        return np.empty(0)
+    at, scores = np.concatenate(found, axis=1)
+    return scores[np.argsort(at, kind="stable")]
+
+
+def one_call(vocab_size: int, smoothing: float, window: int, prior_count: float) -> float:
+    """What one call that training never met adds to a window's score, in nats a call: label
+    smoothing leaves it a probability of about smoothing / vocab_size."""
+    return math.log(vocab_size / smoothing) / (window + prior_count)
+
+
+def quantile_of(scores: np.ndarray, quantile: float) -> float:
+    """The library's quantile, of scores enough to speak of one."""
+    if len(scores) < MIN_SCORES:
+        raise BadInput(
+            f"only {len(scores)} windows lie in the last part of the traces and calibration needs {MIN_SCORES}: "
+            "collect for longer, or take a smaller --window and --hop"
+        )
+    return cosmos.fit_threshold(scores, quantile)
