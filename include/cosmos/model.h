@@ -44,7 +44,7 @@ struct cosmos_model_info {
         uint32_t n_layers;
         uint32_t units[COSMOS_MODEL_LAYERS_MAX];
         enum cosmos_unit unit; /* what one sequence is */
-        uint32_t window;       /* calls in a scored window, >= 1 */
+        uint32_t window;       /* calls in a scored window, 1 .. 10000 */
         uint32_t hop;          /* calls from one score to the next, 1 .. window */
         /* score of n calls with NLLs x_i: (sum x_i + prior_count * prior_mean) / (n + prior_count).
          * prior_count 0 is the plain mean; above 0 a short sequence has to be

@@ -43,7 +43,7 @@ cosmos_session *cosmos_session_free(cosmos_session *session);
 
 /*
  * Step `n` different sessions of the predictor's model by one token each.
- *   ret_nll  [n]: nats, >= 0
+ *   ret_nll  [n]: nats, finite, >= 0
  *   ret_logp [n * vocabulary], row by row, or NULL: the log-probability of every
  *            call name *before* the token was seen
  * -EINVAL, with no session moved, if a token field is out of range or a session

@@ -9,7 +9,7 @@
 #include <string.h>
 
 #define EMBEDDING_MAX 4096
-#define WINDOW_MAX 1000000
+#define WINDOW_MAX 10000 /* a detector keeps 16 bytes a call of it for each open sequence */
 #define PRIOR_MAX 1e6
 
 /* A value that is there but not as it must be. */

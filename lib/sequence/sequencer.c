@@ -329,6 +329,8 @@ static void call_step(cosmos_sequencer *s, struct sequence *q, struct cosmos_ste
             .userdata = &q->userdata,
         };
         ret->token.field[COSMOS_TOKEN_NAME] = cosmos_vocab_id(s->vocab, e->syscall);
+        if (ret->token.field[COSMOS_TOKEN_NAME] == COSMOS_VOCAB_START) /* no call has that name */
+                ret->token.field[COSMOS_TOKEN_NAME] = COSMOS_VOCAB_UNKNOWN;
         ret->token.field[COSMOS_TOKEN_ERRNO] = errno_id(e);
 }
 
