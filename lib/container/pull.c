@@ -1,0 +1,31 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The loop that every user of a collector and a resolver would write. */
+#include "container/resolver.h"
+
+#include "base/base.h"
+
+/* In a stream that never runs dry, ticks come after so many events. */
+#define EVENTS_PER_TICK 4096u
+
+COSMOS_API int cosmos_resolver_pull(cosmos_resolver *resolver, cosmos_collector *collector,
+                                    const struct cosmos_event **ret_event, struct cosmos_diag *reterr)
+{
+        for (;;) {
+                const struct cosmos_event *event = NULL;
+                int r = cosmos_resolver_next(resolver, ret_event), drained = 0;
+
+                if (r != 0)
+                        return r;
+                if (++resolver->pulled % EVENTS_PER_TICK != 0) {
+                        r = cosmos_collector_next(collector, &event, reterr);
+                        if (r < 0 || r == 2)
+                                return r;
+                        drained = r == 0;
+                }
+                r = cosmos_resolver_feed(resolver, event, reterr); /* NULL: a tick */
+                if (r < 0)
+                        return r;
+                if (drained) /* all that can still come is what the tick has found */
+                        return cosmos_resolver_next(resolver, ret_event);
+        }
+}
