@@ -97,14 +97,17 @@ static void text_end(struct slot *slot, size_t n)
 
 static int add_untrusted(struct slot *slot, const struct cosmos__untrusted *value, size_t *ret_offset)
 {
-        size_t room = MIN(value->raw.n, TEXT_MAX), offset;
+        size_t room = MIN(value->raw.n, TEXT_MAX), offset, n;
 
         if (!value->raw.data)
                 return 0;
         offset = text_begin(slot, room);
         if (offset == 0)
                 return -ENOMEM;
-        text_end(slot, cosmos__untrusted_decode(value, slot->text.data + offset, room));
+        n = cosmos__untrusted_decode(value, slot->text.data + offset, room);
+        if (n == 0 && !value->quoted)
+                return 0;
+        text_end(slot, n);
         *ret_offset = offset;
         return 0;
 }
@@ -114,11 +117,14 @@ static void set_call(struct slot *slot, const struct cosmos__syscall_record *rec
         struct cosmos_event *event = &slot->event;
 
         event->type = COSMOS_EVENT_CALL;
-        event->known = COSMOS_KNOWN_SEQ | COSMOS_KNOWN_PID | COSMOS_KNOWN_PPID | COSMOS_KNOWN_NR | COSMOS_KNOWN_UID;
+        event->known = COSMOS_KNOWN_SEQ | COSMOS_KNOWN_PID | COSMOS_KNOWN_PPID | COSMOS_KNOWN_NR;
         event->timestamp_digits = 3;
         event->pid = record->pid;
         event->ppid = record->ppid;
-        event->uid = record->uid;
+        if (record->uid != UINT32_MAX) {
+                event->uid = record->uid;
+                event->known |= COSMOS_KNOWN_UID;
+        }
         if (record->auid != UINT32_MAX) { /* not set: of no login */
                 event->auid = record->auid;
                 event->known |= COSMOS_KNOWN_AUID;

@@ -90,9 +90,9 @@ static int parse_signed(struct cosmos__slice s, int64_t *ret)
                 s.data++;
                 s.n--;
         }
-        r = parse_dec(s, INT64_MAX, &v);
+        r = parse_dec(s, (uint64_t)INT64_MAX + negative, &v);
         if (r == 0)
-                *ret = negative ? -(int64_t)v : (int64_t)v;
+                *ret = (int64_t)(negative ? 0 - v : v);
         return r;
 }
 
@@ -127,10 +127,11 @@ int cosmos__record_parse_head(const uint8_t *data, size_t n, struct cosmos__reco
         struct cosmos__slice s = {data, n}, part;
         uint64_t seconds, ms, serial;
 
-        /* 9223372035 s: what still fits into nanoseconds of 64 bits. */
+        /* 9223372035 s: what still fits into nanoseconds of 64 bits. The kernel's serials
+         * have 32; those above 63 would not fit into a line of a trace. */
         if (!eat(&s, "audit(") || !cut(&s, '.', &part) || parse_dec(part, 9223372035u, &seconds) < 0 ||
             !cut(&s, ':', &part) || part.n != 3 || parse_dec(part, 999, &ms) < 0 || !cut(&s, ')', &part) ||
-            parse_dec(part, UINT64_MAX, &serial) < 0 || !eat(&s, ":"))
+            parse_dec(part, INT64_MAX, &serial) < 0 || !eat(&s, ":"))
                 return -EBADMSG;
         eat(&s, " ");
         ret->timestamp = (int64_t)(seconds * 1000000000u + ms * 1000000u);
@@ -169,9 +170,10 @@ struct pair {
         struct cosmos__untrusted value;
 };
 
-/* The next "key=value" of the body; false at its end, or at the 0x1d with which
- * auditd begins the fields that it has interpreted itself. */
-static bool next_pair(struct cosmos__slice *s, struct pair *ret)
+/* The next "key=value" of the body: 1; 0 at its end, or at the 0x1d with which
+ * auditd begins the fields that it has interpreted itself; -EBADMSG if a quote is
+ * not closed: the record is cut off. */
+static int next_pair(struct cosmos__slice *s, struct pair *ret)
 {
         const uint8_t *p = s->data, *end = s->data + s->n, *start;
 
@@ -181,7 +183,7 @@ static bool next_pair(struct cosmos__slice *s, struct pair *ret)
         while (p < end && *p != '=' && *p != 0x1d)
                 p++;
         if (p == end || *p == 0x1d)
-                return false;
+                return 0;
         ret->key = (struct cosmos__slice){start, (size_t)(p - start)};
         p++;
         ret->value.quoted = p < end && *p == '"';
@@ -195,16 +197,27 @@ static bool next_pair(struct cosmos__slice *s, struct pair *ret)
                 while (p < end && *p != ' ' && *p != 0x1d && *p != '\n' && *p != '\0')
                         p++;
         ret->value.raw = (struct cosmos__slice){start, (size_t)(p - start)};
-        if (ret->value.quoted && p < end)
-                p++;
+        if (ret->value.quoted && p++ == end)
+                return -EBADMSG;
         s->n = (size_t)(end - p);
         s->data = p;
-        return true;
+        return 1;
 }
 
 static bool key_is(const struct pair *pair, const char *key)
 {
         return pair->key.n == strlen(key) && memcmp(pair->key.data, key, pair->key.n) == 0;
+}
+
+static bool value_is(const struct pair *pair, const char *text)
+{
+        return pair->value.raw.n == strlen(text) && memcmp(pair->value.raw.data, text, pair->value.raw.n) == 0;
+}
+
+/* Where the kernel has none: not a text that looks like it, which would be in quotes. */
+static struct cosmos__untrusted untrusted(const struct pair *pair)
+{
+        return !pair->value.quoted && value_is(pair, "(null)") ? (struct cosmos__untrusted){0} : pair->value;
 }
 
 size_t cosmos__untrusted_decode(const struct cosmos__untrusted *value, char *out, size_t room)
@@ -242,10 +255,10 @@ enum {
         SEEN_PPID = 1 << 4,
         SEEN_AUID = 1 << 5,
         SEEN_UID = 1 << 6,
-        SEEN_ITEMS = 1 << 7,
-        SEEN_COMM = 1 << 8,
-        SEEN_EXE = 1 << 9,
-        SEEN_ARG = 1 << 10, /* and the three after it */
+        SEEN_COMM = 1 << 7,
+        SEEN_EXE = 1 << 8,
+        SEEN_ARG = 1 << 9, /* and the three after it */
+        SEEN_ALL = (1 << 13) - 1,
 };
 
 static int field_hex32(const struct pair *pair, uint32_t *ret)
@@ -284,7 +297,7 @@ static int syscall_field(const struct pair *pair, struct cosmos__syscall_record 
                 if (key_is(pair, "uid"))
                         ONCE(SEEN_UID, parse_u32(pair->value.raw, &ret->uid));
                 if (key_is(pair, "exe"))
-                        ONCE(SEEN_EXE, (ret->exe = pair->value, 0));
+                        ONCE(SEEN_EXE, (ret->exe = untrusted(pair), 0));
                 break;
         case 4:
                 if (key_is(pair, "arch"))
@@ -296,11 +309,7 @@ static int syscall_field(const struct pair *pair, struct cosmos__syscall_record 
                 if (key_is(pair, "auid"))
                         ONCE(SEEN_AUID, parse_u32(pair->value.raw, &ret->auid));
                 if (key_is(pair, "comm"))
-                        ONCE(SEEN_COMM, (ret->comm = pair->value, 0));
-                break;
-        case 5:
-                if (key_is(pair, "items"))
-                        ONCE(SEEN_ITEMS, parse_u32(pair->value.raw, &ret->items));
+                        ONCE(SEEN_COMM, (ret->comm = untrusted(pair), 0));
                 break;
         case 7:
                 if (key_is(pair, "syscall"))
@@ -313,44 +322,43 @@ static int syscall_field(const struct pair *pair, struct cosmos__syscall_record 
 
 int cosmos__record_parse_syscall(struct cosmos__slice body, struct cosmos__syscall_record *ret)
 {
-        const unsigned int needed = SEEN_ARCH | SEEN_NR | SEEN_PID | SEEN_PPID;
+        const uint8_t *end = body.data + body.n;
         unsigned int seen = 0;
         struct pair pair;
+        int r;
 
-        *ret = (struct cosmos__syscall_record){.auid = UINT32_MAX, .uid = UINT32_MAX};
-        while (next_pair(&body, &pair)) {
-                int r = syscall_field(&pair, ret, &seen);
-
+        *ret = (struct cosmos__syscall_record){0};
+        while ((r = next_pair(&body, &pair)) > 0) {
+                r = syscall_field(&pair, ret, &seen);
                 if (r < 0)
                         return r;
         }
         ret->has_exit = seen & SEEN_EXIT;
-        return (seen & needed) == needed ? 0 : -EBADMSG;
+        if (r < 0 || (seen | SEEN_EXIT) != SEEN_ALL)
+                return -EBADMSG;
+        /* "key=" follows it: if nothing does, hexadecimal digits may be missing. */
+        return ret->exe.raw.data && !ret->exe.quoted && ret->exe.raw.data + ret->exe.raw.n == end ? -EBADMSG : 0;
 }
 
 /* ---- PATH, EXECVE, SOCKADDR -------------------------------------------------- */
 
-static bool value_is(const struct pair *pair, const char *text)
-{
-        return pair->value.raw.n == strlen(text) && memcmp(pair->value.raw.data, text, pair->value.raw.n) == 0;
-}
-
 int cosmos__record_parse_path(struct cosmos__slice body, struct cosmos__path_record *ret)
 {
-        bool item = false;
+        bool item = false, name = false;
         struct pair pair;
+        int r;
 
         *ret = (struct cosmos__path_record){0};
-        while (next_pair(&body, &pair)) {
+        while ((r = next_pair(&body, &pair)) > 0) {
                 if (key_is(&pair, "item"))
                         item = true;
-                else if (key_is(&pair, "name") && !ret->name.raw.data &&
-                         (pair.value.quoted || !value_is(&pair, "(null)")))
-                        ret->name = pair.value;
-                else if (key_is(&pair, "nametype"))
+                else if (key_is(&pair, "name") && !name) {
+                        name = pair.value.quoted || pair.value.raw.n > 0;
+                        ret->name = untrusted(&pair);
+                } else if (key_is(&pair, "nametype"))
                         ret->parent = value_is(&pair, "PARENT");
         }
-        return item ? 0 : -EBADMSG;
+        return r < 0 || !item || !name ? -EBADMSG : 0;
 }
 
 /* Is it the key of an argument: a0, a12, a3[7]? Not a3_len. `ret_piece`: a later piece of one. */
@@ -369,16 +377,17 @@ static bool is_argument(const struct pair *pair, bool *ret_piece)
 
 size_t cosmos__record_decode_execve(struct cosmos__slice body, char *out, size_t room)
 {
+        bool piece, first = true;
         struct pair pair;
         size_t used = 0;
-        bool piece;
 
-        while (next_pair(&body, &pair)) {
+        while (next_pair(&body, &pair) > 0) {
                 if (!is_argument(&pair, &piece))
                         continue;
-                if (used > 0 && used < room && !piece)
+                if (!first && used < room && !piece)
                         out[used++] = ' ';
                 used += cosmos__untrusted_decode(&pair.value, out + used, room - used);
+                first = false;
         }
         return used;
 }
@@ -414,7 +423,7 @@ int cosmos__record_decode_sockaddr(struct cosmos__slice body, char *out, size_t 
         struct sockaddr_storage address = {0};
         struct pair pair;
 
-        while (next_pair(&body, &pair)) {
+        while (next_pair(&body, &pair) > 0) {
                 const struct cosmos__slice *raw = &pair.value.raw;
                 size_t n = MIN(raw->n / 2, sizeof(address));
 

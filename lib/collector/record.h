@@ -61,13 +61,14 @@ struct cosmos__syscall_record {
         bool has_exit;
         int64_t exit;
         uint64_t args[4];
-        uint32_t items; /* number of PATH records that follow */
         int32_t ppid, pid;
         uint32_t auid, uid;
-        struct cosmos__untrusted comm, exe; /* raw.data NULL: not there */
+        struct cosmos__untrusted comm, exe; /* raw.data NULL: (null) */
 };
 
-/* 0, or -EBADMSG if arch, syscall or pid are missing or a number is malformed. */
+/* 0, or -EBADMSG if a number is malformed or a field but exit is missing: the kernel
+ * always writes them, comm and exe near the end, so that a record that was cut off
+ * is not taken for a whole one. */
 int cosmos__record_parse_syscall(struct cosmos__slice body, struct cosmos__syscall_record *ret);
 
 struct cosmos__path_record {
@@ -75,6 +76,7 @@ struct cosmos__path_record {
         bool parent;                   /* the folder of what the call names */
 };
 
+/* 0, or -EBADMSG if item or name are missing or cut off. */
 int cosmos__record_parse_path(struct cosmos__slice body, struct cosmos__path_record *ret);
 
 /* The arguments of an EXECVE record, decoded and separated by one space, at most
