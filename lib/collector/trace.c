@@ -10,6 +10,8 @@
 #include <errno.h>
 #include <string.h>
 
+#define NS INT64_C(1000000000) /* a second */
+
 /* ---- timestamp ------------------------------------------------------------------ */
 
 static bool digits(const char **p, const char *end, int n, int64_t *ret)
@@ -47,39 +49,52 @@ static int64_t days_from_civil(int64_t year, int64_t month, int64_t day)
         return y * 365 + y / 4 - y / 100 + y / 400 + (m * 153 + 2) / 5 + day - 1 - 719468;
 }
 
+static int64_t days_of_month(int64_t year, int64_t month)
+{
+        static const int64_t days[] = {31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31};
+        bool leap = (year % 4 == 0 && year % 100 != 0) || year % 400 == 0;
+
+        return days[month - 1] + (month == 2 && leap);
+}
+
+/* The decimals of a second in ns: 1 to 9 of them after a point, or none. */
+static bool decimals(const char **p, const char *end, int64_t *ret_ns, uint32_t *ret_digits)
+{
+        int64_t digit;
+
+        *ret_ns = *ret_digits = 0;
+        if (!literal(p, end, '.'))
+                return true;
+        while (*ret_digits < 9 && *p < end && **p != 'Z') {
+                if (!digits(p, end, 1, &digit))
+                        return false;
+                *ret_ns = *ret_ns * 10 + digit;
+                (*ret_digits)++;
+        }
+        for (uint32_t i = *ret_digits; i < 9; i++)
+                *ret_ns *= 10;
+        return *ret_digits > 0;
+}
+
 int cosmos__timestamp_parse(const char *text, size_t n, int64_t *ret_ns, uint32_t *ret_digits)
 {
-        static const int64_t month_days[] = {31, 29, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31};
-        int64_t year, month, day, hour, minute, second, fraction = 0;
+        int64_t year, month, day, hour, minute, second, fraction, seconds;
         const char *p = text, *end = text + n;
-        uint32_t decimals = 0;
 
         if (!digits(&p, end, 4, &year) || !literal(&p, end, '-') || !digits(&p, end, 2, &month) ||
             !literal(&p, end, '-') || !digits(&p, end, 2, &day) || !literal(&p, end, 'T') ||
             !digits(&p, end, 2, &hour) || !literal(&p, end, ':') || !digits(&p, end, 2, &minute) ||
-            !literal(&p, end, ':') || !digits(&p, end, 2, &second))
+            !literal(&p, end, ':') || !digits(&p, end, 2, &second) || !decimals(&p, end, &fraction, ret_digits) ||
+            !literal(&p, end, 'Z') || p != end)
                 return -EBADMSG;
-        if (literal(&p, end, '.')) {
-                int64_t digit;
-
-                while (decimals < 9 && p < end && *p != 'Z') {
-                        if (!digits(&p, end, 1, &digit))
-                                return -EBADMSG;
-                        fraction = fraction * 10 + digit;
-                        decimals++;
-                }
-                if (decimals == 0)
-                        return -EBADMSG;
-        }
-        /* 1970 to 2261: what fits into nanoseconds of 64 bits. */
-        if (!literal(&p, end, 'Z') || p != end || year < 1970 || year > 2261 || month < 1 || month > 12 || day < 1 ||
-            day > month_days[month - 1] || hour > 23 || minute > 59 || second > 60)
+        if (month < 1 || month > 12 || day < 1 || day > days_of_month(year, month) || hour > 23 || minute > 59 ||
+            second > 60) /* a leap second */
                 return -EBADMSG;
-        for (uint32_t i = decimals; i < 9; i++)
-                fraction *= 10;
-        *ret_ns =
-            (((days_from_civil(year, month, day) * 24 + hour) * 60 + minute) * 60 + second) * 1000000000 + fraction;
-        *ret_digits = decimals;
+        seconds = ((days_from_civil(year, month, day) * 24 + hour) * 60 + minute) * 60 + second;
+        /* From 1970 to 2262-04-11: what fits into ns of 64 bits. */
+        if (seconds < 0 || seconds > INT64_MAX / NS || seconds * NS > INT64_MAX - fraction)
+                return -EBADMSG;
+        *ret_ns = seconds * NS + fraction;
         return 0;
 }
 
@@ -173,7 +188,7 @@ static void get_timestamp(struct reader *r)
 
         get_string(r, "timestamp", true, &text);
         if (text && cosmos__timestamp_parse(text, strlen(text), &r->event->timestamp, &r->event->timestamp_digits) < 0)
-                fail(r, "timestamp", "must be like 2026-11-23T04:20:11.123Z");
+                fail(r, "timestamp", "must be like 2026-11-23T04:20:11.123Z, from 1970 to 2262");
 }
 
 static void get_args(struct reader *r)
@@ -220,6 +235,7 @@ static void get_process(struct reader *r, bool needed)
         get_u64(r, "seq", COSMOS_KNOWN_SEQ, &e->seq);
         get_u64(r, "proc_start", COSMOS_KNOWN_PROC_START, &e->proc_start);
         get_u64(r, "thread_start", COSMOS_KNOWN_THREAD_START, &e->thread_start);
+        get_string(r, "exe", false, &e->exe);
 }
 
 static void get_call(struct reader *r)
@@ -230,7 +246,6 @@ static void get_call(struct reader *r)
 
         get_process(r, true);
         get_string(r, "comm", true, &e->comm);
-        get_string(r, "exe", false, &e->exe);
         get_string(r, "syscall", true, &e->syscall);
         get_string(r, "arch", false, &arch);
         e->arch = arch ? cosmos_arch_from_name(arch) : COSMOS_ARCH_UNKNOWN;
@@ -254,6 +269,7 @@ static void get_loss(struct reader *r)
         const char *kind = NULL;
 
         get_process(r, false);
+        get_string(r, "comm", false, &r->event->comm);
         get_u64(r, "count", 0, &r->event->loss_count);
         get_string(r, "kind", true, &kind);
         r->event->loss_kind = COSMOS_LOSS_GAP; /* also for a kind that a later version writes */
@@ -310,6 +326,7 @@ static int read_event(struct reader *r)
                 break;
         case COSMOS_EVENT_THREAD_EXIT:
                 get_process(r, true);
+                get_string(r, "comm", false, &r->event->comm);
                 if (!(r->event->known & COSMOS_KNOWN_TID))
                         fail(r, "tid", "is missing");
                 break;
@@ -335,6 +352,9 @@ int cosmos__trace_parse(struct cosmos__trace_line *line, const uint8_t *data, si
         char quoted[JSON_ERROR_TEXT_LENGTH * 2];
 
         cosmos__trace_line_free(line);
+        if (n > 0 && memchr(data, 0, n)) /* jansson overlooks some */
+                return cosmos__fail(reterr, -COSMOS_EFORMAT, "not JSON: a NUL byte (column %td)",
+                                    (const uint8_t *)memchr(data, 0, n) - data + 1);
         line->json = json_loadb((const char *)data, n, JSON_REJECT_DUPLICATES, &error);
         if (!line->json) {
                 if (json_error_code(&error) == json_error_out_of_memory)
