@@ -42,6 +42,8 @@ struct replay_collector {
         struct cosmos__trace_line line;
         struct cosmos__assembler *assembler;
         int64_t newest; /* timestamp in an audit log */
+        bool begun;     /* an audit log: its head has been delivered */
+        bool has_ends;  /* an audit log: with the records that end an event */
 };
 
 /* ---- lines ------------------------------------------------------------------------- */
@@ -53,7 +55,7 @@ static int fill(struct replay_collector *c)
         ssize_t n;
         int r;
 
-        if (!c->regular && poll(&p, 1, 0) == 0)
+        if (!c->regular && poll(&p, 1, 0) <= 0) /* a signal interrupts it too: read() would block */
                 return 0;
         if (c->start > 0) {
                 memmove(c->buffer.data, c->buffer.data + c->start, c->buffer.size - c->start);
@@ -79,11 +81,13 @@ static void malformed(struct replay_collector *c, const char *what)
                             (unsigned long long)c->line_number, what);
 }
 
-/* The line that ends at `end`. */
+/* The line that ends at `end`, without a carriage return before it. */
 static void take_line(struct replay_collector *c, size_t end, const uint8_t **ret, size_t *ret_n)
 {
         *ret = (const uint8_t *)c->buffer.data + c->start;
         *ret_n = end - c->start;
+        if (*ret_n > 0 && (*ret)[*ret_n - 1] == '\r')
+                --*ret_n;
         c->start = c->scanned = MIN(end + 1, c->buffer.size);
         c->line_number++;
         c->base.stats.records++;
@@ -103,7 +107,7 @@ static int next_line(struct replay_collector *c, const uint8_t **ret, size_t *re
 
                         take_line(c, newline ? (size_t)(newline - data) : c->buffer.size, ret, ret_n);
                         c->skipping = false;
-                        if (!skip)
+                        if (!skip && *ret_n <= LINE_MAX_BYTES)
                                 return 1;
                         malformed(c, "longer than 16 MiB");
                         continue;
@@ -131,7 +135,7 @@ static int next_line(struct replay_collector *c, const uint8_t **ret, size_t *re
 static bool is_blank(const uint8_t *line, size_t n)
 {
         for (size_t i = 0; i < n; i++)
-                if (line[i] != ' ' && line[i] != '\t' && line[i] != '\r')
+                if (line[i] != ' ' && line[i] != '\t')
                         return false;
         return true;
 }
@@ -158,6 +162,14 @@ static int take_trace_line(struct replay_collector *c, const uint8_t *line, size
         return r;
 }
 
+/* A log is of the audit backend, as its trace would say. */
+static void begin_log(struct replay_collector *c, int64_t timestamp)
+{
+        c->begun = true;
+        c->line.event = (struct cosmos_event){
+            .type = COSMOS_EVENT_TRACE, .timestamp = timestamp, .timestamp_digits = 3, .source = "audit"};
+}
+
 static int take_log_line(struct replay_collector *c, const uint8_t *line, size_t n)
 {
         enum cosmos__record_type type;
@@ -166,6 +178,7 @@ static int take_log_line(struct replay_collector *c, const uint8_t *line, size_t
 
         if (r == 0) {
                 c->newest = MAX(c->newest, head.timestamp);
+                c->has_ends |= type == COSMOS__RECORD_EOE || type == COSMOS__RECORD_PROCTITLE;
                 r = cosmos__assembler_push(c->assembler, type, &head, c->newest);
         }
         if (r == -EBADMSG) {
@@ -173,15 +186,26 @@ static int take_log_line(struct replay_collector *c, const uint8_t *line, size_t
                 return 0;
         }
         c->base.stats.ignored += r == 0 && type != COSMOS__RECORD_EOE && type != COSMOS__RECORD_PROCTITLE;
-        return r < 0 ? r : 0;
+        if (r < 0 || c->begun)
+                return MIN(r, 0);
+        begin_log(c, head.timestamp);
+        return 1;
 }
 
 /* A log may lack the records that end an event: then it is over when the log has gone on for two seconds. */
-static const struct cosmos_event *pop_log_event(struct replay_collector *c)
+static const struct cosmos_event *pop_log_event(struct replay_collector *c, bool end)
 {
+        const struct cosmos_event *event;
         bool whole;
 
-        return c->format == FORMAT_AUDIT_LOG ? cosmos__assembler_pop(c->assembler, c->newest, c->eof, &whole) : NULL;
+        if (c->format != FORMAT_AUDIT_LOG)
+                return NULL;
+        event = cosmos__assembler_pop(c->assembler, c->newest, end, &whole);
+        if (event) {
+                c->base.stats.events++;
+                c->base.stats.incomplete += !whole && c->has_ends;
+        }
+        return event;
 }
 
 static int at_end(struct replay_collector *c, struct cosmos_diag *reterr)
@@ -194,10 +218,10 @@ static int at_end(struct replay_collector *c, struct cosmos_diag *reterr)
         if (s->malformed > WARNINGS_MAX)
                 cosmos__log(&c->base.log, COSMOS_LOG_WARNING, "%s: %llu lines skipped in all", c->name,
                             (unsigned long long)s->malformed);
-        if (c->format == FORMAT_UNKNOWN)
+        if (s->records == 0)
                 return cosmos__fail(reterr, -COSMOS_EFORMAT, "%s: empty: expected a trace (JSON Lines) or an audit.log",
                                     c->name);
-        if (s->malformed > 0 && s->malformed == s->records)
+        if (s->malformed == s->records)
                 return cosmos__fail(reterr, -COSMOS_EFORMAT,
                                     "%s: none of its %llu lines could be read: not a trace (JSON Lines) or audit.log",
                                     c->name, (unsigned long long)s->records);
@@ -213,21 +237,18 @@ static int replay_next(cosmos_collector *base, const struct cosmos_event **ret_e
                 size_t n;
                 int r;
 
-                *ret_event = pop_log_event(c);
-                if (*ret_event) {
-                        c->base.stats.events++;
+                *ret_event = pop_log_event(c, false);
+                if (*ret_event)
                         return 1;
-                }
                 r = next_line(c, &line, &n);
                 if (r == 0)
                         return 0;
                 if (r < 0)
                         return cosmos__fail(reterr, r, "%s: cannot read: %s", c->name, strerrordesc_np(-r));
                 if (r == 2) {
-                        *ret_event = pop_log_event(c); /* the end ends what was still incomplete */
+                        *ret_event = pop_log_event(c, true); /* the end ends what was still incomplete */
                         if (!*ret_event)
                                 break;
-                        c->base.stats.events++;
                         return 1;
                 }
                 if (is_blank(line, n)) {
