@@ -445,6 +445,7 @@ TEST_F(LimitsTest, Processes)
 {
         open();
         tree.cgroup("/docker/" + A);
+        tree.put(20, {});
         tree.put(100, member(A));
         EXPECT_EQ(in(call(100, 20, "sh")), A);
         for (int32_t pid = 1000; pid < 71000; pid++)
