@@ -1,0 +1,70 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Lines of a trace: what is read and written must be read again as the same event. */
+#include "collector/trace.h"
+#include "sink/jsonl.h"
+
+#include <stdbool.h>
+#include <stdlib.h>
+#include <string.h>
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+static void check(bool condition)
+{
+        if (!condition)
+                abort();
+}
+
+static bool same(const char *a, const char *b)
+{
+        return a == b || (a && b && strcmp(a, b) == 0);
+}
+
+static void check_same_call(const struct cosmos_event *a, const struct cosmos_event *b)
+{
+        check(a->uid == b->uid && a->auid == b->auid && a->nr == b->nr && a->ret == b->ret);
+        check(same(a->syscall, b->syscall) && a->arch == b->arch && a->n_args == b->n_args);
+        check(memcmp(a->args, b->args, sizeof(a->args)) == 0);
+        check(same(a->path, b->path) && same(a->argv, b->argv) && same(a->addr, b->addr));
+}
+
+static void check_same(const struct cosmos_event *a, const struct cosmos_event *b)
+{
+        check(a->type == b->type && a->known == b->known);
+        check(a->timestamp == b->timestamp && a->timestamp_digits == b->timestamp_digits && a->seq == b->seq);
+        check(a->pid == b->pid && a->tid == b->tid && a->ppid == b->ppid);
+        check(a->proc_start == b->proc_start && a->thread_start == b->thread_start);
+        check(same(a->container_id, b->container_id) && same(a->container_name, b->container_name));
+        check(same(a->image, b->image) && same(a->host, b->host) && same(a->comm, b->comm) && same(a->exe, b->exe));
+        check(a->loss_kind == b->loss_kind && a->loss_count == b->loss_count && same(a->source, b->source));
+        check_same_call(a, b);
+}
+
+static void write_and_read(const struct cosmos_event *event)
+{
+        struct cosmos__trace_line again = {0};
+        struct cosmos__buffer buffer = {0};
+
+        check(cosmos__jsonl_event(&buffer, event) == 0);
+        check(buffer.size > 0 && memchr(buffer.data, '\n', buffer.size) == buffer.data + buffer.size - 1);
+        check(cosmos__trace_parse(&again, (const uint8_t *)buffer.data, buffer.size - 1, NULL) == 1);
+        check_same(event, &again.event);
+        cosmos__trace_line_free(&again);
+        cosmos__buffer_free(&buffer);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+        struct cosmos__trace_line line = {0};
+        struct cosmos_diag diag = {""};
+        int r = cosmos__trace_parse(&line, data, size, &diag);
+
+        check(r == 0 || r == 1 || r == -COSMOS_EFORMAT || r == -COSMOS_EVERSION);
+        check(r >= 0 || diag.text[0]);
+        for (const char *c = diag.text; *c; c++)
+                check(*c >= 0x20 && *c < 0x7f);
+        if (r == 1)
+                write_and_read(&line.event);
+        cosmos__trace_line_free(&line);
+        return 0;
+}
