@@ -51,10 +51,10 @@ def calibration_scores(model: cosmos.Model, data: Data, bounds: np.ndarray) -> n
     return scores[np.argsort(at, kind="stable")]
 
 
-def one_call(vocab_size: int, smoothing: float, window: int, prior_count: float) -> float:
-    """What one call that training never met adds to a window's score, in nats a call: label
-    smoothing leaves it a probability of about smoothing / vocab_size."""
-    return math.log(vocab_size / smoothing) / (window + prior_count)
+def surprise(vocab_size: int, smoothing: float) -> float:
+    """The NLL in nats of a call that training never met where it comes: label smoothing leaves it a
+    probability of about smoothing / vocab_size."""
+    return math.log(vocab_size / smoothing)
 
 
 def quantile_of(scores: np.ndarray, quantile: float) -> float:

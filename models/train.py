@@ -83,8 +83,8 @@ def arguments() -> argparse.Namespace:
     p.add_argument(
         "--margin",
         type=at_least(0, float),
-        default=3.0,
-        help="calls never seen before that a normal window may hold on top",
+        default=0.08,
+        help="share of never seen calls that a normal window may hold on top",
     )
     p.add_argument("--seed", type=at_least(0, int), default=1)
     args = p.parse_args()
@@ -138,7 +138,7 @@ class Trainer:
             calls = tf.reduce_sum(weights)
             return tf.reduce_sum(smooth * weights) / calls, tf.reduce_sum(nll * weights), calls
 
-        @tf.function(reduce_retracing=True)
+        @tf.function(autograph=False)
         def step(inputs, targets, weights):
             with tf.GradientTape() as tape:
                 loss, nll, calls = losses(inputs, targets, weights, True)
@@ -146,7 +146,7 @@ class Trainer:
             self.optimizer.apply_gradients(zip(tape.gradient(loss, variables), variables))
             return nll, calls
 
-        @tf.function(reduce_retracing=True)
+        @tf.function(autograph=False)
         def evaluate(inputs, targets, weights):
             return losses(inputs, targets, weights, False)[1:]
 
@@ -259,7 +259,7 @@ def report(args, data, bounds, counts, mean, scores, quantile, theta, size) -> N
     print(f"  perplexity  {math.exp(mean):.2f} on later calls; by the frequency of calls alone {math.exp(unigram):.2f}")
     print(f"  normal      median {np.median(scores):.4f}, highest {scores.max():.4f} nats a call")
     print(f"  quantile    {quantile:.4f} ({args.quantile:g} of {len(scores)} later windows{few})")
-    print(f"  threshold   {theta:.4f} (room for {args.margin:g} more calls that were never seen)")
+    print(f"  threshold   {theta:.4f} (room for {args.margin:.0%} more calls that were never seen)")
     print(f"  above it    {np.mean(scores > theta):.2%} of these windows")
 
 
@@ -278,12 +278,10 @@ def run(args) -> None:
     model = cosmos.Model.from_bytes(export.serialise(weights, metadata), args.output)
     scores = calibrate.calibration_scores(model, data, bounds)
     quantile = calibrate.quantile_of(scores, args.quantile)
-    theta = quantile + args.margin * calibrate.one_call(len(data.vocab), SMOOTHING, args.window, PRIOR_COUNT)
+    theta = quantile + args.margin * calibrate.surprise(len(data.vocab), SMOOTHING)
     metadata["cosmos.threshold"] = repr(theta)
     metadata["cosmos.quantile"] = repr(args.quantile)
-    metadata["cosmos.threshold_rule"] = (
-        f"quantile {quantile!r} of {len(scores)} scores, and {args.margin:g} unseen calls"
-    )
+    metadata["cosmos.threshold_rule"] = f"{quantile!r} of {len(scores)} scores, and {args.margin:g} unseen calls"
     contents = export.serialise(weights, metadata)
     cosmos.Model.from_bytes(contents, args.output)  # what can't be read back is not written
     export.write(args.output, contents)
