@@ -4,8 +4,8 @@
  * container.
  *
  * Key: (container, pid, proc_start) and, where the unit is the thread, also
- * (tid, thread_start). A sequence ends when its process or thread ends
- * (exit_group; exit or thread_exit for threads), its container stops, something
+ * (tid, thread_start). A sequence ends when its process or thread ends (its own
+ * exit_group; for threads also exit or thread_exit), its container stops, something
  * was lost (of whatever process, unless the loss names a container), it was
  * idle for `idle_ns` of *event* time, the table is full (the longest idle
  * one goes), or the trace ends. Time is the events' own: the machine's clock
@@ -116,9 +116,9 @@ struct cosmos_step {
 int cosmos_sequencer_new(cosmos_sequencer **ret, const cosmos_vocab *vocab,
                          const struct cosmos_sequencer_options *options, struct cosmos_diag *reterr);
 /* Take an event in; it must stay valid until next() has returned 0.
- * NULL: the trace ends here, and with it all sequences, oldest first. */
+ * NULL: the trace ends here, and with it all sequences, the longest idle first. */
 int cosmos_sequencer_feed(cosmos_sequencer *sequencer, const struct cosmos_event *event, struct cosmos_diag *reterr);
-/* 1 and a step; 0: nothing more, feed again. */
+/* 1 and a step; 0: nothing more, feed again; -ENOMEM: the event is lost, feed again. */
 int cosmos_sequencer_next(cosmos_sequencer *sequencer, struct cosmos_step *ret);
 size_t cosmos_sequencer_count(const cosmos_sequencer *sequencer);
 cosmos_sequencer *cosmos_sequencer_free(cosmos_sequencer *sequencer);
@@ -132,7 +132,8 @@ struct cosmos_corpus_options {
         struct cosmos_log log;
         enum cosmos_unit unit;
         /* Read with this vocabulary; NULL: make one from the trace, most
-         * frequent call first (equal counts by name). Borrowed for the call. */
+         * frequent call first (equal counts by name); what has no name on any
+         * architecture is "<unknown>" then. Borrowed for the call. */
         const cosmos_vocab *vocab;
         const char *const *select; /* containers, as in the resolver's options */
         size_t n_select;

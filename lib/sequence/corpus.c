@@ -235,6 +235,7 @@ static int fill_corpus(cosmos_corpus *corpus, const char *path, const struct cos
         _cleanup_(resolver_freep) cosmos_resolver *resolver = NULL;
         _cleanup_(sequencer_freep) cosmos_sequencer *sequencer = NULL;
         struct reading reading = {.corpus = corpus};
+        char quoted[256];
         int r;
 
         r = cosmos_collector_open_replay(&collector, path, &replay, reterr);
@@ -250,7 +251,8 @@ static int fill_corpus(cosmos_corpus *corpus, const char *path, const struct cos
         if (r == 0) {
                 corpus->n_calls = reading.calls.size / sizeof(struct call);
                 r = corpus->n_calls > 0 ? lay_out(corpus, (const struct call *)(const void *)reading.calls.data)
-                                        : cosmos__fail(reterr, -ENODATA, "%s: holds no call%s", path,
+                                        : cosmos__fail(reterr, -ENODATA, "%s: holds no call%s",
+                                                       cosmos__quote_str(quoted, sizeof(quoted), path),
                                                        o->n_select ? " of the containers that were chosen" : "");
         }
         cosmos__buffer_free(&reading.calls);

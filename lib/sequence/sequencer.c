@@ -458,6 +458,8 @@ COSMOS_API int cosmos_sequencer_next(cosmos_sequencer *s, struct cosmos_step *re
         while (s->phase != DONE) {
                 int r = work(s, ret);
 
+                if (r < 0)
+                        s->phase = DONE; /* the event is lost; the next one can be fed */
                 if (r != 0)
                         return r;
         }
