@@ -71,7 +71,8 @@ struct cosmos_replay_options {
  * (audit.log); which of the two is seen from the first line. `path` "-" is
  * standard input. An empty file is -COSMOS_EFORMAT. A line that can't be read
  * is skipped, counted as malformed and warned about (the first 20 by number,
- * then the total at the end). A line may have up to 16 MiB.
+ * then the total at the end), and followed by a loss event: it may have been a
+ * call of any process. A line may have up to 16 MiB.
  */
 int cosmos_collector_open_replay(cosmos_collector **ret, const char *path, const struct cosmos_replay_options *options,
                                  struct cosmos_diag *reterr);

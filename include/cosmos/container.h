@@ -49,8 +49,8 @@ struct cosmos_resolver_options {
         int detect_unaudited;
         const char *proc_root;   /* NULL: "/proc" */
         const char *cgroup_root; /* NULL: "/sys/fs/cgroup" */
-        const char *docker_root; /* NULL: where the container's own mounts say that its state is,
-                                    else "/var/lib/docker" */
+        const char *docker_root; /* NULL: "/var/lib/docker", else where the container's own mounts
+                                    say that its state is */
 };
 
 /* `options` may be NULL: live, every container. Live, this looks at all running

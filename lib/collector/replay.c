@@ -44,6 +44,9 @@ struct replay_collector {
         int64_t newest; /* timestamp in an audit log */
         bool begun;     /* an audit log: its head has been delivered */
         bool has_ends;  /* an audit log: with the records that end an event */
+
+        bool any;                /* an event has been delivered: `gap` has its timestamp */
+        struct cosmos_event gap; /* loss_count: lines skipped since the latest event */
 };
 
 /* ---- lines ------------------------------------------------------------------------- */
@@ -76,6 +79,7 @@ static int fill(struct replay_collector *c)
 
 static void malformed(struct replay_collector *c, const char *what)
 {
+        c->gap.loss_count++;
         if (c->base.stats.malformed++ < WARNINGS_MAX)
                 cosmos__log(&c->base.log, COSMOS_LOG_WARNING, "%s:%llu: line skipped: %s", c->name,
                             (unsigned long long)c->line_number, what);
@@ -228,28 +232,55 @@ static int at_end(struct replay_collector *c, struct cosmos_diag *reterr)
         return 2;
 }
 
+/* A line that was skipped may have been a call: what comes after it is not spliced
+ * to what came before. */
+static const struct cosmos_event *pop_gap(struct replay_collector *c)
+{
+        if (!c->any || c->gap.loss_count == 0)
+                return NULL;
+        c->line.event = c->gap;
+        c->gap.loss_count = 0;
+        return &c->line.event;
+}
+
+static int deliver(struct replay_collector *c, const struct cosmos_event *event, const struct cosmos_event **ret_event)
+{
+        c->any = true;
+        c->gap = (struct cosmos_event){
+            .type = COSMOS_EVENT_LOSS,
+            .timestamp = event->timestamp,
+            .timestamp_digits = event->timestamp_digits,
+            .loss_kind = COSMOS_LOSS_GAP,
+        };
+        *ret_event = event;
+        return 1;
+}
+
 static int replay_next(cosmos_collector *base, const struct cosmos_event **ret_event, struct cosmos_diag *reterr)
 {
         struct replay_collector *c = CONTAINER_OF(base, struct replay_collector, base);
 
         while (!c->stopped) {
+                const struct cosmos_event *event;
                 const uint8_t *line;
                 size_t n;
                 int r;
 
-                *ret_event = pop_log_event(c, false);
-                if (*ret_event)
-                        return 1;
+                event = pop_log_event(c, false);
+                if (!event)
+                        event = pop_gap(c);
+                if (event)
+                        return deliver(c, event, ret_event);
                 r = next_line(c, &line, &n);
                 if (r == 0)
                         return 0;
                 if (r < 0)
                         return cosmos__fail(reterr, r, "%s: cannot read: %s", c->name, strerrordesc_np(-r));
                 if (r == 2) {
-                        *ret_event = pop_log_event(c, true); /* the end ends what was still incomplete */
-                        if (!*ret_event)
+                        event = pop_log_event(c, true); /* the end ends what was still incomplete */
+                        if (!event)
                                 break;
-                        return 1;
+                        return deliver(c, event, ret_event);
                 }
                 if (is_blank(line, n)) {
                         c->base.stats.records--;
@@ -261,9 +292,8 @@ static int replay_next(cosmos_collector *base, const struct cosmos_event **ret_e
                 if (r < 0)
                         return r;
                 if (r > 0) {
-                        *ret_event = &c->line.event;
                         c->base.stats.events += c->line.event.type != COSMOS_EVENT_LOSS;
-                        return 1;
+                        return deliver(c, &c->line.event, ret_event);
                 }
         }
         return at_end(c, reterr);
