@@ -20,7 +20,9 @@ extern "C" {
 typedef struct cosmos_sink cosmos_sink;
 
 /* JSON Lines to `fd`, which is borrowed. Lines are gathered in a buffer of 64 KiB;
- * flush() when the source has nothing more for now. A blocking fd blocks. */
+ * flush() when the source has nothing more for now. A blocking fd blocks. After an
+ * error of write_*() or flush(), -EAGAIN among them, the lines that have not left are
+ * kept and go first at the next try: flush() again, and write none of them twice. */
 int cosmos_sink_new_jsonl(cosmos_sink **ret, int fd, struct cosmos_diag *reterr);
 
 /* JSON Lines to a function, one call for each line, without its newline but

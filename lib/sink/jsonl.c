@@ -213,6 +213,11 @@ static void put_timestamp(struct writer *w, int64_t ns, uint32_t digits)
                 }                                                                                                      \
         } while (0)
 
+/* A 64-bit number. Above 2^63 - 1 the readers of JSON give up: it is left out. */
+#define COUNT(w, key, is_known, value) NUMBER(w, key, (is_known) && (value) <= INT64_MAX, put_u64, value)
+/* JSON has no NaN and no infinity: they are left out. */
+#define REAL(w, key, value) NUMBER(w, key, isfinite(value), put_double, value)
+
 static void put_args(struct writer *w, const struct cosmos_event *e)
 {
         if (e->n_args == 0)
@@ -253,7 +258,7 @@ static void put_type(struct writer *w, const struct cosmos_event *e)
         case COSMOS_EVENT_LOSS:
                 PUT(w, ",\"type\":\"loss\"");
                 STRING(w, "kind", cosmos_loss_kind_name(e->loss_kind));
-                NUMBER(w, "count", e->loss_count, put_u64, e->loss_count);
+                COUNT(w, "count", e->loss_count, e->loss_count);
                 break;
         case COSMOS_EVENT_CONTAINER_START:
                 PUT(w, ",\"type\":\"container_start\"");
@@ -275,8 +280,8 @@ static void put_process(struct writer *w, const struct cosmos_event *e)
         NUMBER(w, "pid", e->known & COSMOS_KNOWN_PID, put_i64, e->pid);
         NUMBER(w, "tid", e->known & COSMOS_KNOWN_TID, put_i64, e->tid);
         NUMBER(w, "ppid", e->known & COSMOS_KNOWN_PPID, put_i64, e->ppid);
-        NUMBER(w, "proc_start", e->known & COSMOS_KNOWN_PROC_START, put_u64, e->proc_start);
-        NUMBER(w, "thread_start", e->known & COSMOS_KNOWN_THREAD_START, put_u64, e->thread_start);
+        COUNT(w, "proc_start", e->known & COSMOS_KNOWN_PROC_START, e->proc_start);
+        COUNT(w, "thread_start", e->known & COSMOS_KNOWN_THREAD_START, e->thread_start);
         STRING(w, "comm", e->comm);
         STRING(w, "exe", e->exe);
 }
@@ -302,7 +307,7 @@ int cosmos__jsonl_event(struct cosmos__buffer *buffer, const struct cosmos_event
 
         begin(&w, e->timestamp, e->timestamp_digits);
         put_type(&w, e);
-        NUMBER(&w, "seq", e->known & COSMOS_KNOWN_SEQ, put_u64, e->seq);
+        COUNT(&w, "seq", e->known & COSMOS_KNOWN_SEQ, e->seq);
         STRING(&w, "container_id", e->container_id);
         STRING(&w, "container_name", e->container_name);
         STRING(&w, "image", e->image);
@@ -318,11 +323,11 @@ int cosmos__jsonl_event(struct cosmos__buffer *buffer, const struct cosmos_event
 static void put_surprise(struct writer *w, const struct cosmos_surprise *s, uint32_t digits)
 {
         begin(w, s->timestamp, digits);
-        NUMBER(w, "seq", s->seq, put_u64, s->seq);
+        COUNT(w, "seq", s->seq, s->seq);
         STRING(w, "syscall", s->syscall);
         NUMBER(w, "ret", s->has_ret, put_i64, s->ret);
         STRING(w, "detail", s->detail);
-        NUMBER(w, "nll", 1, put_double, s->nll);
+        REAL(w, "nll", s->nll);
         KEY(w, "expected");
         PUT(w, "[");
         for (size_t i = 0; i < COSMOS_WHY_EXPECTED && s->expected[i]; i++) {
@@ -330,7 +335,7 @@ static void put_surprise(struct writer *w, const struct cosmos_surprise *s, uint
                         PUT(w, ",");
                 PUT(w, "{\"syscall\":");
                 put_string(w, s->expected[i]);
-                NUMBER(w, "p", 1, put_double, s->expected_p[i]);
+                REAL(w, "p", s->expected_p[i]);
                 PUT(w, "}");
         }
         PUT(w, "]}");
@@ -363,17 +368,17 @@ int cosmos__jsonl_score(struct cosmos__buffer *buffer, const struct cosmos_score
         KEY(&w, "pid");
         put_i64(&w, s->pid);
         NUMBER(&w, "tid", s->known & COSMOS_KNOWN_TID, put_i64, s->tid);
-        NUMBER(&w, "proc_start", s->known & COSMOS_KNOWN_PROC_START, put_u64, s->proc_start);
-        NUMBER(&w, "thread_start", s->known & COSMOS_KNOWN_THREAD_START, put_u64, s->thread_start);
+        COUNT(&w, "proc_start", s->known & COSMOS_KNOWN_PROC_START, s->proc_start);
+        COUNT(&w, "thread_start", s->known & COSMOS_KNOWN_THREAD_START, s->thread_start);
         STRING(&w, "comm", s->comm);
         STRING(&w, "exe", s->exe);
-        NUMBER(&w, "score", !isnan(s->score), put_double, s->score);
-        NUMBER(&w, "threshold", 1, put_double, s->threshold);
+        REAL(&w, "score", s->score);
+        REAL(&w, "threshold", s->threshold);
         STRING(&w, "verdict", cosmos_verdict_name(s->verdict));
         NUMBER(&w, "window", 1, put_u64, s->window);
-        NUMBER(&w, "calls", 1, put_u64, s->calls);
-        NUMBER(&w, "first_seq", s->first_seq, put_u64, s->first_seq);
-        NUMBER(&w, "last_seq", s->last_seq, put_u64, s->last_seq);
+        COUNT(&w, "calls", 1, s->calls);
+        COUNT(&w, "first_seq", s->first_seq, s->first_seq);
+        COUNT(&w, "last_seq", s->last_seq, s->last_seq);
         STRING(&w, "end", s->end);
         STRING(&w, "model", s->model);
         put_why(&w, s);

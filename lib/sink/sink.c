@@ -43,6 +43,16 @@ static int sink_new(cosmos_sink **ret, const struct sink_ops *ops)
 
 /* ---- JSON Lines to a descriptor -------------------------------------------------- */
 
+/* What has not left goes to the front, for another try. */
+static void compact(cosmos_sink *sink)
+{
+        struct cosmos__buffer *b = &sink->buffer;
+
+        memmove(b->data, b->data + sink->written, b->size - sink->written);
+        b->size -= sink->written;
+        sink->written = 0;
+}
+
 static int fd_flush(cosmos_sink *sink, struct cosmos_diag *reterr)
 {
         struct cosmos__buffer *b = &sink->buffer;
@@ -52,8 +62,12 @@ static int fd_flush(cosmos_sink *sink, struct cosmos_diag *reterr)
 
                 if (n < 0 && errno == EINTR)
                         continue;
-                if (n < 0) /* what has not left stays, for another try */
-                        return cosmos__fail(reterr, -errno, "cannot write the output: %s", strerrordesc_np(errno));
+                if (n < 0) {
+                        int r = -errno;
+
+                        compact(sink);
+                        return cosmos__fail(reterr, r, "cannot write the output: %s", strerrordesc_np(-r));
+                }
                 sink->written += (size_t)n;
         }
         b->size = sink->written = 0;
