@@ -30,6 +30,7 @@ METADATA = {
     "cosmos.score": "shrunk_mean",
     "cosmos.prior_count": "5.0",
     "cosmos.prior_mean": "1.0",
+    "cosmos.threshold": "1.5",
     "cosmos.source": "audit",
     "cosmos.calls": "all",
 }
