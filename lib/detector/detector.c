@@ -220,7 +220,7 @@ static int check_source(const cosmos_detector *d, const struct cosmos_event *eve
 COSMOS_API int cosmos_detector_feed(cosmos_detector *d, const struct cosmos_event *event, struct cosmos_diag *reterr)
 {
         struct cosmos_step step;
-        int r = 0;
+        int r = 0, q;
 
         if (event && event->type == COSMOS_EVENT_TRACE)
                 r = check_source(d, event, reterr);
@@ -230,11 +230,14 @@ COSMOS_API int cosmos_detector_feed(cosmos_detector *d, const struct cosmos_even
                 r = cosmos_sequencer_feed(d->sequencer, event, reterr);
         if (r < 0)
                 return r;
-        while ((r = cosmos_sequencer_next(d->sequencer, &step)) > 0) {
-                r = step.type == COSMOS_STEP_CALL ? take_call(d, &step, reterr) : take_end(d, &step, reterr);
-                if (r < 0)
-                        break;
+        /* All steps are taken, also after an error: the next event finds things in order. */
+        while ((q = cosmos_sequencer_next(d->sequencer, &step)) > 0) {
+                struct cosmos_diag *diag = r < 0 ? NULL : reterr; /* the first error is told */
+
+                q = step.type == COSMOS_STEP_CALL ? take_call(d, &step, diag) : take_end(d, &step, diag);
+                r = r < 0 ? r : q;
         }
+        r = r < 0 ? r : q;
         return r == -ENOMEM ? cosmos__fail(reterr, r, "out of memory for a sequence") : r;
 }
 

@@ -4,7 +4,9 @@
  *
  * A window moves on by a hop, so its calls are kept in segments of one hop,
  * each with its own most surprising ones: those of a window are found among
- * those of its segments, exactly where the hop divides the window.
+ * those of its segments. That is exact for the windows at the hops, which begin
+ * where a segment does; of the last one of a sequence, which need not, a call may
+ * stay hidden behind more surprising ones that came before it.
  */
 #ifndef COSMOS_WHY_H
 #define COSMOS_WHY_H
