@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <sys/time.h>
 #include <unistd.h>
 
@@ -49,6 +50,7 @@ struct collection {
         cosmos_collector *collector;
         cosmos_resolver *resolver;
         cosmos_sink *sink;
+        int output;
         struct guardian guardian;
         uint64_t calls;
 };
@@ -153,13 +155,34 @@ static int open_sink(struct collection *c, const struct arguments *a, struct cos
 
         if (a->output) {
                 /* A trace tells what a service does and reads: nobody else's business. */
-                fd = open(a->output, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+                fd = open(a->output, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
                 if (fd < 0) {
                         snprintf(diag->text, sizeof(diag->text), "%s: cannot create: %s", a->output, strerror(errno));
                         return -errno;
                 }
         }
+        c->output = fd;
         return cosmos_sink_new_jsonl(&c->sink, fd, diag);
+}
+
+/* What the output held goes only now that there is something to write in its place. */
+static int empty_output(const struct collection *c, const struct arguments *a, struct cosmos_diag *diag)
+{
+        struct stat in, out;
+
+        if (fstat(c->output, &out) < 0 || !S_ISREG(out.st_mode))
+                return 0;
+        if (a->replay && fstat(cosmos_collector_fd(c->collector), &in) == 0 && in.st_dev == out.st_dev &&
+            in.st_ino == out.st_ino) {
+                snprintf(diag->text, sizeof(diag->text), "%s: is the input too; write to another file",
+                         a->output ? a->output : "standard output");
+                return -EINVAL;
+        }
+        if (a->output && ftruncate(c->output, 0) < 0) {
+                snprintf(diag->text, sizeof(diag->text), "%s: cannot empty: %s", a->output, strerror(errno));
+                return -errno;
+        }
+        return 0;
 }
 
 static void start_timer(double seconds)
@@ -237,6 +260,8 @@ static int run(struct collection *c, const struct arguments *a)
         r = open_sink(c, a, &diag);
         if (r == 0)
                 r = open_source(c, a, &diag);
+        if (r == 0)
+                r = empty_output(c, a, &diag);
         if (r < 0)
                 return cli_fail(r, &diag);
         if (!a->replay)

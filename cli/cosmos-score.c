@@ -52,7 +52,7 @@ struct worst {
         double score;
         int32_t pid;
         char comm[64], container[80];
-        char why[160];
+        char why[800]; /* far longer than nats ever are */
 };
 
 struct scoring {
@@ -132,7 +132,7 @@ static int parse_arguments(int argc, char **argv, struct arguments *a)
 
 /* ---- scores --------------------------------------------------------------------- */
 
-/* A process's bytes for a terminal: printable ASCII only. */
+/* Bytes from outside for a terminal: printable ASCII only. */
 static void copy_printable(char *room, size_t size, const char *text)
 {
         size_t i = 0;
@@ -144,11 +144,13 @@ static void copy_printable(char *room, size_t size, const char *text)
 
 static void describe_surprise(struct worst *w, const struct cosmos_surprise *s)
 {
-        char detail[80];
+        char syscall[32], detail[80], expected[32];
 
+        copy_printable(syscall, sizeof(syscall), s->syscall);
         copy_printable(detail, sizeof(detail), s->detail);
-        snprintf(w->why, sizeof(w->why), "%s%s%s (%.1f nats); expected %s (p %.2f)", s->syscall, *detail ? " " : "",
-                 detail, s->nll, s->expected[0] ? s->expected[0] : "nothing", s->expected_p[0]);
+        copy_printable(expected, sizeof(expected), s->expected[0] ? s->expected[0] : "nothing");
+        snprintf(w->why, sizeof(w->why), "%s%s%s (%.1f nats); expected %s (p %.2f)", syscall, *detail ? " " : "",
+                 detail, s->nll, expected, s->expected_p[0]);
 }
 
 static int take_score(void *userdata, const struct cosmos_score *score)
