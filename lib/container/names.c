@@ -1,10 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Name and image of a container, from Docker's state. Where that is: at its
- * usual place; where it was for another container; where a mount of the
- * container's own processes comes from. In this order, because a process in a
- * container that may mount can make up the last (and nothing but that). An id is
- * random, so any state that has it is the right one.
+ * usual place; where a running daemon says, or where it was for another container;
+ * where a mount of the container's own processes comes from. In this order, because
+ * a process in a container that may mount can make up the last (and nothing but
+ * that). An id is random, so any state that has it is the right one.
+ *
+ * The state is there before the container runs, and may be gone as soon as it has
+ * ended, so it is looked for from the first sign of the container on: the calls
+ * of the runtime's init.
  */
 #include "container/resolver.h"
 
@@ -16,6 +20,7 @@
 
 #define TRIES_MAX 5
 #define FIRST_RETRY_NS (COSMOS__SECOND / 10)
+#define EARLY_RETRY_NS (COSMOS__SECOND / 100)
 #define MEMBERS_ASKED 4
 #define PLACES_MAX 8
 
@@ -70,24 +75,33 @@ static int read_by_members(struct cosmos_resolver *r, struct cosmos__container *
         return error;
 }
 
-static int find(struct cosmos_resolver *r, struct cosmos__container *container, int32_t pid, struct cosmos_diag *diag)
+static int find_at_known_places(struct cosmos_resolver *r, struct cosmos__container *container,
+                                struct cosmos_diag *diag)
 {
         struct cosmos_diag other;
-        int error, by_mounts;
+        int error;
 
         if (r->docker_root)
                 return read_at(r, container, r->docker_root, diag);
         error = read_at(r, container, "/var/lib/docker", diag);
         if (error < 0 && r->docker_found && read_at(r, container, r->docker_found, &other) == 0)
                 return 0;
-        if (error < 0) {
-                by_mounts = read_by_members(r, container, pid, &other);
-                if (by_mounts == 0)
-                        return 0;
-                if (error == -ENOENT && by_mounts != -ENOENT) { /* the place that has something says more */
-                        *diag = other;
-                        error = by_mounts;
-                }
+        return error;
+}
+
+static int find(struct cosmos_resolver *r, struct cosmos__container *container, int32_t pid, struct cosmos_diag *diag)
+{
+        int error = find_at_known_places(r, container, diag), by_mounts;
+        struct cosmos_diag other;
+
+        if (error == 0 || r->docker_root)
+                return error;
+        by_mounts = read_by_members(r, container, pid, &other);
+        if (by_mounts == 0)
+                return 0;
+        if (error == -ENOENT && by_mounts != -ENOENT) { /* the place that has something says more */
+                *diag = other;
+                error = by_mounts;
         }
         return error;
 }
@@ -102,6 +116,18 @@ static void complain(struct cosmos_resolver *r, const struct cosmos__container *
         cosmos__log(&r->log, COSMOS_LOG_WARNING,
                     "container %.12s: its name and image are not known: %s; it can be selected by its id only%s",
                     container->id, diag->text, error == -EACCES ? " (root may read this file)" : "");
+}
+
+int cosmos__names_find_early(struct cosmos_resolver *r, struct cosmos__container *container, int64_t now)
+{
+        struct cosmos_diag diag;
+        int error;
+
+        if (container->named || now < container->name_early)
+                return 0;
+        error = find_at_known_places(r, container, &diag);
+        container->name_early = now + EARLY_RETRY_NS;
+        return error == -ENOMEM ? error : 0;
 }
 
 int cosmos__names_find(struct cosmos_resolver *r, struct cosmos__container *container, int32_t pid, int64_t now)

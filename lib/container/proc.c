@@ -8,6 +8,7 @@
 #include <fcntl.h>
 #include <inttypes.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #define SMALL_MAX (64u << 10)
@@ -168,6 +169,43 @@ int cosmos__proc_shim_id(struct cosmos__proc *proc, int32_t pid, char id[COSMOS_
                 next = strcmp(s, "-id") == 0;
         }
         return -ENOENT;
+}
+
+static bool is_dockerd(struct cosmos__proc *proc, int32_t pid)
+{
+        struct cosmos__proc_stat stat;
+        struct stat owner;
+        char path[16];
+
+        snprintf(path, sizeof(path), "%" PRId32, pid);
+        return cosmos__proc_stat(proc, pid, &stat) == 0 && strcmp(stat.comm, "dockerd") == 0 &&
+               fstatat(proc->root, path, &owner, 0) == 0 && owner.st_uid == 0;
+}
+
+int cosmos__proc_dockerd_root(struct cosmos__proc *proc, int32_t pid, char **ret)
+{
+        static const char option[] = "--data-root";
+        const char *s, *end, *value = NULL;
+        bool next = false;
+        int r;
+
+        if (!is_dockerd(proc, pid))
+                return -ENOENT;
+        r = read_of(proc, pid, "cmdline", SMALL_MAX);
+        if (r < 0)
+                return r;
+        end = proc->text.data + proc->text.size;
+        for (s = proc->text.data; s < end; s += strlen(s) + 1) {
+                if (next)
+                        value = s;
+                else if (strncmp(s, option, strlen(option)) == 0 && s[strlen(option)] == '=')
+                        value = s + strlen(option) + 1;
+                next = strcmp(s, option) == 0;
+        }
+        if (!value || *value != '/')
+                return -ENOENT;
+        *ret = strdup(value);
+        return *ret ? 0 : -ENOMEM;
 }
 
 static int mounts_of(struct cosmos__proc *proc, int32_t pid, char *buf, size_t size)

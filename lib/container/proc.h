@@ -66,6 +66,10 @@ int cosmos__proc_switches(struct cosmos__proc *proc, int32_t pid, uint64_t *ret)
  */
 int cosmos__proc_docker_root(struct cosmos__proc *proc, int32_t pid, const char *id, unsigned int n, char **ret);
 
+/* The same from a Docker daemon's own command line ("--data-root"). -ENOENT: it
+ * does not say, or is no daemon of root's. */
+int cosmos__proc_dockerd_root(struct cosmos__proc *proc, int32_t pid, char **ret);
+
 /* All processes: NULL on error; 0 at the end. closedir() it. */
 DIR *cosmos__proc_list(struct cosmos__proc *proc);
 int32_t cosmos__proc_list_next(DIR *dir);

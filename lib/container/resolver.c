@@ -191,9 +191,13 @@ static int feed_live(struct cosmos_resolver *r, const struct cosmos_event *event
         if (event->pid <= 0)
                 return 0;
         error = cosmos__lookup(r, event, now, &who);
-        if (error < 0 || !who->container || (who->flags & COSMOS__WHO_PRE_EXEC))
+        if (error < 0)
                 return error;
-        container = who->container;
+        container = who->container ? who->container : who->serves;
+        if (!container)
+                return 0;
+        if (!who->container || (who->flags & COSMOS__WHO_PRE_EXEC))
+                return cosmos__names_find_early(r, container, now);
         cosmos__list_remove(&container->used);
         cosmos__list_append(&r->table.containers_used, &container->used);
         error = cosmos__names_find(r, container, event->pid, now);
@@ -276,6 +280,8 @@ static int found(struct cosmos_resolver *r, struct cosmos__process *process, int
         struct cosmos__container *container = process->who.container;
         int error;
 
+        if (!container && !r->docker_found) /* a daemon inside a container speaks of other places */
+                return cosmos__proc_dockerd_root(&r->proc, process->pid, &r->docker_found) == -ENOMEM ? -ENOMEM : 0;
         if (!container || (process->who.flags & COSMOS__WHO_PRE_EXEC))
                 return 0;
         error = cosmos__names_find(r, container, process->pid, now);

@@ -54,6 +54,8 @@ bool cosmos__is_exec(const struct cosmos_event *event);
 /* names.c: find out name and image if that is still to be done, and with them
  * whether the container is selected. `pid`: one of its processes, or 0. */
 int cosmos__names_find(struct cosmos_resolver *r, struct cosmos__container *container, int32_t pid, int64_t now);
+/* The same before it has a process of its own: only where state is known to be kept. */
+int cosmos__names_find_early(struct cosmos_resolver *r, struct cosmos__container *container, int64_t now);
 
 /* unaudited.c */
 void cosmos__unaudited_add(struct cosmos_resolver *r, struct cosmos__process *process);

@@ -29,9 +29,10 @@ struct cosmos__container {
         char *name, *image; /* NULL: not known */
         bool named;         /* nothing more is to be found out about them */
         unsigned int name_tries;
-        int64_t name_next; /* boot time of the next try */
-        char *cgroup;      /* its folder; NULL: not found, go by its processes */
-        int64_t gone;      /* boot time of the tick that first saw it gone; 0: it is there */
+        int64_t name_next;  /* boot time of the next try */
+        int64_t name_early; /* likewise, before it has a process of its own */
+        char *cgroup;       /* its folder; NULL: not found, go by its processes */
+        int64_t gone;       /* boot time of the tick that first saw it gone; 0: it is there */
         bool selected;
         bool started; /* its start was delivered; implies selected */
         bool warned;  /* of processes that are not audited */

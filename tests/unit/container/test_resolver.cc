@@ -435,6 +435,62 @@ TEST_F(NamesTest, MountsThatLie)
         EXPECT_EQ(call(100, 20).back().name, "");
 }
 
+/* A daemon's command line: of root's alone, so these need root. */
+class DaemonTest : public NamesTest
+{
+      protected:
+        void SetUp() override
+        {
+                if (geteuid() != 0)
+                        GTEST_SKIP() << "only root can make a process of root's";
+                discover = true;
+                tree.cgroup("/docker/" + A);
+                tree.docker(A, "db", "mariadb:11");
+                dockerd.comm = "dockerd";
+        }
+        Proc dockerd;
+};
+
+TEST_F(DaemonTest, RootFromItsCommandLine)
+{
+        for (const auto &cmdline : {std::vector<std::string>{"dockerd", "--data-root", tree.docker_root, "-D"},
+                                    std::vector<std::string>{"dockerd", "--data-root=" + tree.docker_root}}) {
+                dockerd.cmdline = cmdline;
+                tree.put(50, dockerd);
+                open();
+                tree.put(100, member(A));
+                EXPECT_EQ(call(100, 20).back().name, "db");
+        }
+}
+
+TEST_F(DaemonTest, WithoutARootOrInAContainer)
+{
+        dockerd.cmdline = {"dockerd", "--data-root"};
+        tree.put(50, dockerd);
+        dockerd.cmdline = {"dockerd", "--data-root=" + tree.docker_root};
+        dockerd.cgroup = docker_cgroup(B);
+        tree.put(51, dockerd);
+        open();
+        tree.put(100, member(A));
+        EXPECT_EQ(call(100, 20).back().name, "");
+}
+
+/* A container that ends at once: its state is gone when its first call is looked at. */
+TEST_F(DaemonTest, NameFromBeforeItsFirstCall)
+{
+        Proc runc = member(A);
+
+        dockerd.cmdline = {"dockerd", "--data-root=" + tree.docker_root};
+        tree.put(50, dockerd);
+        tree.put(20, {});
+        open();
+        runc.comm = "runc:[2:INIT]";
+        tree.put(100, runc);
+        EXPECT_TRUE(call(100, 20, "runc:[2:INIT]").empty());
+        tree.remove(tree.docker_root + "/containers/" + A + "/config.v2.json");
+        EXPECT_EQ(exec(100, 20).back().name, "db");
+}
+
 /* ---- limits ------------------------------------------------------------------ */
 
 class LimitsTest : public StartStopTest
