@@ -154,7 +154,7 @@ trace() {
         else
                 gzip -dc "examples/traces/$name.jsonl.gz" >"$BUILD/$name.jsonl"
         fi
-        say "$(wc -l <"$BUILD/$name.jsonl") lines of trace: $BUILD/$name.jsonl"
+        say "$(wc -l <"$BUILD/$name.jsonl") lines of ${RECORDED:+recorded }trace: $BUILD/$name.jsonl"
 }
 
 # score NAME: 0 and 1 are verdicts; anything else is an error.
@@ -170,11 +170,11 @@ step 'What this needs'
 PACKAGES=(gcc ninja-build meson pkg-config libjansson-dev python3-venv)
 need "${PACKAGES[@]}" || die "missing: ${MISSING[*]}; install them as root: apt-get install ${MISSING[*]}"
 if ((EUID != 0)); then
-        RECORDED='only root may use the kernel'\''s audit system and start containers'
+        RECORDED="only root may use the kernel's audit system and start containers (sudo $0)"
 elif ! need libaudit-dev docker.io debootstrap; then
         RECORDED="${MISSING[*]} could not be installed"
 fi
-[[ -n $RECORDED ]] || say 'all is here'
+say "what is needed is here${RECORDED:+, but not for a live run}"
 
 step 'Python, TensorFlow'
 venv "$BUILD/venv" quickstart -r models/requirements.txt || die "no TensorFlow; see $LOG"

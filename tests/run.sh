@@ -102,7 +102,7 @@ build clang && c_tests clang
 step 'gcc with AddressSanitizer and UBSan'
 export CC=gcc CXX=g++
 export UBSAN_OPTIONS=halt_on_error=1:print_stacktrace=1
-build asan -Db_sanitize=address,undefined -Dbuildtype=debug && c_tests asan -t 5
+build asan -Db_sanitize=address,undefined -Doptimization=1 && c_tests asan -t 5
 
 step 'Python'
 mapfile -t PYTHON < <(python_tests)
