@@ -60,6 +60,22 @@ void cli_catch_signals(void)
         sigaction(SIGPIPE, &ignore, NULL);
 }
 
+int cli_usage_error(void)
+{
+        fprintf(stderr, "Try '%s --help'.\n", cli_name);
+        return EXIT_ERROR;
+}
+
+int cli_add_container(struct cli_containers *containers, const char *name)
+{
+        if (containers->n == sizeof(containers->names) / sizeof(*containers->names)) {
+                cli_say("more than %zu --container", containers->n);
+                return EXIT_ERROR;
+        }
+        containers->names[containers->n++] = name;
+        return EXIT_OK;
+}
+
 void cli_wait(int fd)
 {
         struct pollfd p = {.fd = fd, .events = POLLIN};

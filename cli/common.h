@@ -30,6 +30,18 @@ struct cosmos_log cli_log(void);
 /* Count stop signals from now on, and ignore SIGPIPE. */
 void cli_catch_signals(void);
 
+/* "Try 'NAME --help'." Returns EXIT_ERROR. */
+int cli_usage_error(void);
+
+/* The containers that were chosen on the command line. */
+struct cli_containers {
+        const char *names[256];
+        size_t n;
+};
+
+/* One more --container. EXIT_OK or EXIT_ERROR. */
+int cli_add_container(struct cli_containers *containers, const char *name);
+
 /* Wait until `fd` is readable, for up to a second; a signal ends it too. */
 void cli_wait(int fd);
 

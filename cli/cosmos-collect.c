@@ -40,8 +40,7 @@ static const char help[] = "Usage: cosmos-collect [OPTION]... > trace.jsonl\n"
                            "Exit status: 0 done, 2 an error. See also cosmos-score(1).\n";
 
 struct arguments {
-        const char *containers[256];
-        size_t n_containers;
+        struct cli_containers containers;
         double duration; /* seconds; 0: until a signal */
         const char *output, *replay;
 };
@@ -55,12 +54,6 @@ struct collection {
         uint64_t calls;
 };
 
-static int usage_error(void)
-{
-        fprintf(stderr, "Try 'cosmos-collect --help'.\n");
-        return EXIT_ERROR;
-}
-
 static int parse_duration(const char *text, double *ret)
 {
         char *end;
@@ -68,7 +61,7 @@ static int parse_duration(const char *text, double *ret)
         *ret = strtod(text, &end);
         if (*end || end == text || !(*ret > 0 && *ret <= 1e8)) {
                 cli_say("--duration '%s': give a number of seconds above 0", text);
-                return usage_error();
+                return cli_usage_error();
         }
         return EXIT_OK;
 }
@@ -87,11 +80,8 @@ static int parse_arguments(int argc, char **argv, struct arguments *a)
         while ((option = getopt_long(argc, argv, "c:d:o:b:r:h", options, NULL)) != -1)
                 switch (option) {
                 case 'c':
-                        if (a->n_containers == sizeof(a->containers) / sizeof(*a->containers)) {
-                                cli_say("more than %zu --container", a->n_containers);
+                        if (cli_add_container(&a->containers, optarg) != EXIT_OK)
                                 return EXIT_ERROR;
-                        }
-                        a->containers[a->n_containers++] = optarg;
                         break;
                 case 'd':
                         if (parse_duration(optarg, &a->duration) != EXIT_OK)
@@ -103,7 +93,7 @@ static int parse_arguments(int argc, char **argv, struct arguments *a)
                 case 'b':
                         if (strcmp(optarg, "audit") != 0) {
                                 cli_say("--backend '%s': there is only 'audit'", optarg);
-                                return usage_error();
+                                return cli_usage_error();
                         }
                         break;
                 case 'r':
@@ -116,11 +106,11 @@ static int parse_arguments(int argc, char **argv, struct arguments *a)
                         printf("cosmos-collect %s\n", cosmos_version());
                         return EXIT_OK;
                 default:
-                        return usage_error();
+                        return cli_usage_error();
                 }
         if (optind < argc) {
                 cli_say("'%s': not an option; containers are chosen with --container", argv[optind]);
-                return usage_error();
+                return cli_usage_error();
         }
         return -1;
 }
@@ -132,8 +122,8 @@ static int open_source(struct collection *c, const struct arguments *a, struct c
         struct cosmos_resolver_options containers = {
             .size = sizeof(containers),
             .log = cli_log(),
-            .select = a->containers,
-            .n_select = a->n_containers,
+            .select = a->containers.names,
+            .n_select = a->containers.n,
             .live = !a->replay,
             .detect_unaudited = !a->replay,
         };

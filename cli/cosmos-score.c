@@ -39,8 +39,7 @@ static const char help[] = "Usage: cosmos-score [OPTION]... MODEL TRACE\n"
                            "See also cosmos-collect(1).\n";
 
 struct arguments {
-        const char *containers[256];
-        size_t n_containers;
+        struct cli_containers containers;
         bool has_threshold, why;
         double threshold;
         const char *model, *trace;
@@ -66,12 +65,6 @@ struct scoring {
         double theta;
 };
 
-static int usage_error(void)
-{
-        fprintf(stderr, "Try 'cosmos-score --help'.\n");
-        return EXIT_ERROR;
-}
-
 static int parse_threshold(const char *text, struct arguments *a)
 {
         char *end;
@@ -80,7 +73,7 @@ static int parse_threshold(const char *text, struct arguments *a)
         a->has_threshold = true;
         if (*end || end == text || !isfinite(a->threshold)) {
                 cli_say("--threshold '%s': give a number", text);
-                return usage_error();
+                return cli_usage_error();
         }
         return EXIT_OK;
 }
@@ -105,11 +98,8 @@ static int parse_arguments(int argc, char **argv, struct arguments *a)
                         a->why = true;
                         break;
                 case 'c':
-                        if (a->n_containers == sizeof(a->containers) / sizeof(*a->containers)) {
-                                cli_say("more than %zu --container", a->n_containers);
+                        if (cli_add_container(&a->containers, optarg) != EXIT_OK)
                                 return EXIT_ERROR;
-                        }
-                        a->containers[a->n_containers++] = optarg;
                         break;
                 case 'h':
                         fputs(help, stdout);
@@ -118,12 +108,12 @@ static int parse_arguments(int argc, char **argv, struct arguments *a)
                         printf("cosmos-score %s\n", cosmos_version());
                         return EXIT_OK;
                 default:
-                        return usage_error();
+                        return cli_usage_error();
                 }
         if (argc - optind != 2) {
                 cli_say(argc - optind < 2 ? "a MODEL and a TRACE are needed"
                                           : "too many arguments: one MODEL, one TRACE");
-                return usage_error();
+                return cli_usage_error();
         }
         a->model = argv[optind];
         a->trace = argv[optind + 1];
@@ -196,7 +186,7 @@ static int open_stages(struct scoring *s, const struct arguments *a, struct cosm
 {
         struct cosmos_replay_options replay = {.size = sizeof(replay), .log = cli_log()};
         struct cosmos_resolver_options containers = {
-            .size = sizeof(containers), .log = cli_log(), .select = a->containers, .n_select = a->n_containers};
+            .size = sizeof(containers), .log = cli_log(), .select = a->containers.names, .n_select = a->containers.n};
         struct cosmos_sink_callbacks callbacks = {.size = sizeof(callbacks), .score = take_score, .userdata = s};
         struct cosmos_detector_options options = {.size = sizeof(options), .why = a->why ? WHY : 0};
         struct cosmos_model_info info = {.size = sizeof(info)};
