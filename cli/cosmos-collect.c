@@ -187,7 +187,7 @@ static void start_timer(double seconds)
 static int write_events(struct collection *c, struct cosmos_diag *diag)
 {
         const struct cosmos_event *event;
-        int r, q;
+        int r = 0, q;
 
         while (!cli_stop_signals && (r = cosmos_resolver_pull(c->resolver, c->collector, &event, diag)) == 1) {
                 q = cosmos_sink_write_event(c->sink, event, diag);

@@ -14,7 +14,11 @@ PASSED, FAILED, SKIPPED = "passed", "failed", "skipped"
 
 
 def first_line(text):
-    return next((line.strip() for line in (text or "").splitlines() if line.strip()), "")
+    """The first line that says something; GoogleTest's says only where."""
+    lines = [line.strip() for line in (text or "").splitlines() if line.strip()]
+    if len(lines) > 1 and re.search(r":\d+$", lines[0]):
+        return f"{lines[1]} ({lines[0]})"
+    return lines[0] if lines else ""
 
 
 def from_junit(path):
@@ -66,11 +70,14 @@ def results(argument):
 def main():
     total = [result for argument in sys.argv[1:] for result in results(argument)]
     for state in (SKIPPED, FAILED):
-        of_state = [(test, reason) for test, one, reason in total if one == state]
-        if of_state:
-            print(f"{state}:")
-        for test, reason in of_state:
-            print(f"  {test}: {reason or 'no reason given'}")
+        by_reason = {}
+        for test, one, reason in total:
+            if one == state:
+                by_reason.setdefault(reason or "no reason given", []).append(test)
+        for reason, tests in by_reason.items():
+            print(f"{state}: {reason}")
+            for test in tests:
+                print(f"    {test}")
     count = {state: sum(one == state for _, one, _ in total) for state in (PASSED, FAILED, SKIPPED)}
     print(f"{count[PASSED]} passed, {count[FAILED]} failed, {count[SKIPPED]} skipped")
     return 1 if count[FAILED] or not total else 0

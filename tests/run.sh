@@ -84,12 +84,16 @@ check() { # NAME COMMAND...: a script that writes TAP
 
 step 'What the tests need'
 PACKAGES=(gcc g++ clang ninja-build meson pkg-config libjansson-dev libgtest-dev python3-venv)
-LIVE=(libaudit-dev auditd docker.io clang-format shellcheck)
+LIVE=(libaudit-dev auditd docker.io clang-format shellcheck locales)
 need "${PACKAGES[@]}" || die "missing, and not root: ${MISSING[*]} (apt-get install ${MISSING[*]})"
 need "${LIVE[@]}" || say "without ${MISSING[*]}: what needs them is skipped"
 export PYTHONDONTWRITEBYTECODE=1
-venv "$BUILD/venv" tests pytest numpy -r models/requirements.txt
+venv "$BUILD/venv" tests pytest numpy safetensors -r models/requirements.txt
 need_meson
+# A locale that writes a decimal comma, for the tests that numbers do not follow it.
+if mkdir -p "$BUILD/locale" && localedef -i de_DE -f UTF-8 "$BUILD/locale/de_DE.UTF-8" 2>>"$LOG"; then
+        export LOCPATH=$BUILD/locale
+fi
 
 step 'gcc'
 export CC=gcc CXX=g++

@@ -47,7 +47,11 @@ def until(condition, timeout, what):
 
 def audit_status():
     """`auditctl -s` as a dict of numbers."""
-    return {name: int(value) for name, value in re.findall(r"^(\w+) (\d+)", run("auditctl", "-s").stdout, re.M)}
+    status = {name: int(value) for name, value in re.findall(r"^(\w+) (\d+)", run("auditctl", "-s").stdout, re.M)}
+    # A dead owner stays one until the kernel has something for it: as good as none.
+    if status["pid"] and not alive(status["pid"]):
+        status["pid"] = 0
+    return status
 
 
 def audit_state():
@@ -58,14 +62,14 @@ def audit_state():
 
 def audit_restore(state):
     """Make it as it was, whatever a test did. Says whether there was need to."""
+    if re.search(r"^pid [1-9]", run("auditctl", "-s").stdout, re.M) and audit_status()["pid"] == 0:
+        run("auditctl", "-e", "1")
+        time.sleep(0.5)
+        run("auditctl", "-e", state[0]["enabled"])
     if audit_state() == state:
         return False
     settings, rules = state
     run("auditctl", "-D", check=False)
-    if settings["pid"] == 0 and not alive(audit_status()["pid"]):
-        # A dead owner stays one until the kernel has something for it.
-        run("auditctl", "-e", "1", check=False)
-        time.sleep(0.5)
     for rule in rules:
         if rule != "No rules":
             run("auditctl", *rule.split(), check=False)
