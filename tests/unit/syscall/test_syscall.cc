@@ -125,10 +125,10 @@ TEST(Syscall, UnknownOnesHaveNoName)
                         EXPECT_EQ(cosmos_syscall_number(arch, name), -1) << name;
         }
         EXPECT_EQ(cosmos_syscall_name(COSMOS_ARCH_X86_64, 400), nullptr); /* a hole in the table */
-        for (cosmos_arch arch : {COSMOS_ARCH_UNKNOWN, static_cast<cosmos_arch>(4), static_cast<cosmos_arch>(1000)}) {
-                EXPECT_EQ(cosmos_syscall_name(arch, 0), nullptr);
-                EXPECT_EQ(cosmos_syscall_number(arch, "read"), -1);
-                EXPECT_EQ(cosmos_arch_name(arch), nullptr);
+        for (int arch : {0, 4, 1000}) {
+                EXPECT_EQ(cosmos_syscall_name(static_cast<cosmos_arch>(arch), 0), nullptr);
+                EXPECT_EQ(cosmos_syscall_number(static_cast<cosmos_arch>(arch), "read"), -1);
+                EXPECT_EQ(cosmos_arch_name(static_cast<cosmos_arch>(arch)), nullptr);
         }
 }
 
