@@ -126,8 +126,8 @@ static uint64_t start_time(int64_t pid)
         size_t n;
 
         snprintf(path, sizeof(path), "/proc/%lld/stat", (long long)pid);
-        if (cosmos__read_file(path, 4096, &text, &n) < 0 || !(p = strrchr(text, ')')) ||
-            strncmp(p, ") Z", 3) == 0 || strncmp(p, ") X", 3) == 0)
+        if (cosmos__read_file(path, 4096, &text, &n) < 0 || !(p = strrchr(text, ')')) || strncmp(p, ") Z", 3) == 0 ||
+            strncmp(p, ") X", 3) == 0)
                 return 0;
         for (int field = 2; field < 22; field++) {
                 p = strchr(p + 1, ' ');

@@ -24,7 +24,7 @@ def main() -> None:
     print('#include "syscall/syscall.h"\n')
     print(f"static const char *const names[{max(calls) + 1}] = {{")
     for nr in sorted(calls):
-        print(f'        [{nr}] = "{calls[nr]}",')
+        print(f'    [{nr}] = "{calls[nr]}",')
     print("};\n")
     print(f"const struct cosmos__syscall_table cosmos__syscalls_{name} = {{names, {max(calls) + 1}}};")
 
