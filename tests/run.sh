@@ -121,7 +121,7 @@ step 'Live: the kernel, containers'
 py_tests live gcc tests/live
 
 step 'Live, with the sanitizers'
-py_tests live-asan asan tests/live
+COSMOS_SANITIZED=1 py_tests live-asan asan tests/live
 
 step 'The tree'
 check layering python3 tests/layering.py
