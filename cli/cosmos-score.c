@@ -35,7 +35,7 @@ static const char help[] = "Usage: cosmos-score [OPTION]... MODEL TRACE\n"
                            "  cosmos-score --why model.bin trace.jsonl | jq 'select(.verdict == \"anomalous\")'\n"
                            "  cosmos-collect --container db | cosmos-score model.bin -\n"
                            "\n"
-                           "Exit status: 0 all normal, 1 an anomaly, 2 an error.\n"
+                           "Exit status: 0 all normal, 1 an anomaly, 2 an error, or nothing could be scored.\n"
                            "See also cosmos-collect(1).\n";
 
 struct arguments {
@@ -244,7 +244,7 @@ static int run(struct scoring *s, const struct arguments *a)
                 return cli_fail(r, &diag);
         summarise(s);
         cosmos_detector_get_stats(s->detector, &d);
-        return d.anomalous ? EXIT_ANOMALY : EXIT_OK;
+        return d.anomalous ? EXIT_ANOMALY : d.normal ? EXIT_OK : EXIT_ERROR;
 }
 
 int main(int argc, char **argv)
