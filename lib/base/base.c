@@ -138,8 +138,6 @@ int cosmos__read_file(const char *path, size_t max, char **ret, size_t *ret_size
                 if (n == 0)
                         break;
                 size += (size_t)n;
-                if (size > max)
-                        return -EFBIG;
         }
         data[size] = 0;
         *ret = TAKE_PTR(data);

@@ -97,7 +97,8 @@ static void take_line(struct replay_collector *c, size_t end, const uint8_t **re
         c->base.stats.records++;
 }
 
-/* 1: a line, without its newline, lent until the next call; 0: nothing yet; 2: the end. */
+/* 1: a line, without its newline, lent until the next call; 0: nothing yet; 2: the
+ * end; 3: a line that was too long has been skipped. */
 static int next_line(struct replay_collector *c, const uint8_t **ret, size_t *ret_n)
 {
         for (;;) {
@@ -106,7 +107,7 @@ static int next_line(struct replay_collector *c, const uint8_t **ret, size_t *re
                     c->buffer.size > c->scanned ? memchr(data + c->scanned, '\n', c->buffer.size - c->scanned) : NULL;
                 int r;
 
-                if (newline || (c->eof && c->buffer.size > c->start)) {
+                if (newline || (c->eof && (c->buffer.size > c->start || c->skipping))) {
                         bool skip = c->skipping;
 
                         take_line(c, newline ? (size_t)(newline - data) : c->buffer.size, ret, ret_n);
@@ -114,12 +115,7 @@ static int next_line(struct replay_collector *c, const uint8_t **ret, size_t *re
                         if (!skip && *ret_n <= LINE_MAX_BYTES)
                                 return 1;
                         malformed(c, "longer than 16 MiB");
-                        continue;
-                }
-                if (c->eof && c->skipping) { /* its end never came */
-                        take_line(c, c->buffer.size, ret, ret_n);
-                        c->skipping = false;
-                        malformed(c, "longer than 16 MiB");
+                        return 3;
                 }
                 if (c->eof)
                         return 2;
@@ -276,6 +272,8 @@ static int replay_next(cosmos_collector *base, const struct cosmos_event **ret_e
                         return 0;
                 if (r < 0)
                         return cosmos__fail(reterr, r, "%s: cannot read: %s", c->name, strerrordesc_np(-r));
+                if (r == 3)
+                        continue;
                 if (r == 2) {
                         event = pop_log_event(c, true); /* the end ends what was still incomplete */
                         if (!event)

@@ -496,6 +496,7 @@ TEST(RecordSockaddr, OfEachFamily)
                 longest += "61";
         EXPECT_EQ(sockaddr("saddr=0100" + longest), "unix:" + std::string(108, 'a'));
         EXPECT_EQ(sockaddr("saddr=0100" + longest + longest + longest), "unix:" + std::string(108, 'a'));
+        EXPECT_EQ(sockaddr("saddr=010000" + longest + longest), "unix:@" + std::string(107, 'a'));
 }
 
 TEST(RecordSockaddr, TooShortForItsFamilySaysNothing)

@@ -589,6 +589,23 @@ TEST(Replay, ASkippedLineIsAGap)
         EXPECT_EQ(r.stats().malformed, 3u);
 }
 
+/* Also one that is too long to be looked at, in the middle and at the end. */
+TEST(Replay, ALineThatIsTooLongIsAGap)
+{
+        const std::string huge((16u << 20) + 1000000u, 'x');
+
+        for (const std::string &rest : {"\n" + trace_line(2) + "\n", std::string("\n"), std::string()}) {
+                File file(trace_line(1) + "\n" + huge + rest);
+                Replay r(file.path());
+                std::vector<Event> events = r.take();
+
+                ASSERT_EQ(events.size(), rest.size() > 1 ? 3u : 2u);
+                EXPECT_EQ(events[1]->type, COSMOS_EVENT_LOSS);
+                EXPECT_EQ(r.stats().malformed, 1u);
+                EXPECT_EQ(r.end, 2);
+        }
+}
+
 /* Every prefix of a small log and trace, and every byte of them damaged: no crash,
  * and what is delivered, skipped and ignored adds up. */
 TEST(Replay, DamagedInputsAddUp)
