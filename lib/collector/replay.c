@@ -46,7 +46,10 @@ struct replay_collector {
         bool has_ends;  /* an audit log: with the records that end an event */
 
         bool any;                /* an event has been delivered: `gap` has its timestamp */
+        bool gap_due;            /* before the next event */
         struct cosmos_event gap; /* loss_count: lines skipped since the latest event */
+        uint64_t opened, popped; /* an audit log: events that have begun, and left */
+        uint64_t damaged;        /* of those that had begun when the latest line was skipped */
 };
 
 /* ---- lines ------------------------------------------------------------------------- */
@@ -80,6 +83,8 @@ static int fill(struct replay_collector *c)
 static void malformed(struct replay_collector *c, const char *what)
 {
         c->gap.loss_count++;
+        c->gap_due = true;
+        c->damaged = c->opened;
         if (c->base.stats.malformed++ < WARNINGS_MAX)
                 cosmos__log(&c->base.log, COSMOS_LOG_WARNING, "%s:%llu: line skipped: %s", c->name,
                             (unsigned long long)c->line_number, what);
@@ -185,6 +190,7 @@ static int take_log_line(struct replay_collector *c, const uint8_t *line, size_t
                 malformed(c, "not an audit record that can be read");
                 return 0;
         }
+        c->opened += r == 1 && type == COSMOS__RECORD_SYSCALL;
         c->base.stats.ignored += r == 0 && type != COSMOS__RECORD_EOE && type != COSMOS__RECORD_PROCTITLE;
         if (r < 0 || c->begun)
                 return MIN(r, 0);
@@ -202,6 +208,9 @@ static const struct cosmos_event *pop_log_event(struct replay_collector *c, bool
                 return NULL;
         event = cosmos__assembler_pop(c->assembler, c->newest, end, &whole);
         if (event) {
+                /* The skipped line was a record somewhere among those in flight: nothing
+                 * is known of their order to it. */
+                c->gap_due = ++c->popped <= c->damaged;
                 c->base.stats.events++;
                 c->base.stats.incomplete += !whole && c->has_ends;
         }
@@ -232,8 +241,9 @@ static int at_end(struct replay_collector *c, struct cosmos_diag *reterr)
  * to what came before. */
 static const struct cosmos_event *pop_gap(struct replay_collector *c)
 {
-        if (!c->any || c->gap.loss_count == 0)
+        if (!c->any || !c->gap_due)
                 return NULL;
+        c->gap_due = false;
         c->line.event = c->gap;
         c->gap.loss_count = 0;
         return &c->line.event;
@@ -241,13 +251,13 @@ static const struct cosmos_event *pop_gap(struct replay_collector *c)
 
 static int deliver(struct replay_collector *c, const struct cosmos_event *event, const struct cosmos_event **ret_event)
 {
+        if (!c->any) { /* nothing stands before what was skipped */
+                c->gap_due = false;
+                c->gap.loss_count = 0;
+        }
         c->any = true;
-        c->gap = (struct cosmos_event){
-            .type = COSMOS_EVENT_LOSS,
-            .timestamp = event->timestamp,
-            .timestamp_digits = event->timestamp_digits,
-            .loss_kind = COSMOS_LOSS_GAP,
-        };
+        c->gap.timestamp = event->timestamp;
+        c->gap.timestamp_digits = event->timestamp_digits;
         *ret_event = event;
         return 1;
 }
@@ -262,9 +272,9 @@ static int replay_next(cosmos_collector *base, const struct cosmos_event **ret_e
                 size_t n;
                 int r;
 
-                event = pop_log_event(c, false);
+                event = pop_gap(c);
                 if (!event)
-                        event = pop_gap(c);
+                        event = pop_log_event(c, false);
                 if (event)
                         return deliver(c, event, ret_event);
                 r = next_line(c, &line, &n);
@@ -371,6 +381,7 @@ COSMOS_API int cosmos_collector_open_replay(cosmos_collector **ret, const char *
         if (!c)
                 return -ENOMEM;
         c->base = (cosmos_collector){.ops = &replay_ops, .log = o.log};
+        c->gap = (struct cosmos_event){.type = COSMOS_EVENT_LOSS, .loss_kind = COSMOS_LOSS_GAP};
         r = open_input(c, path, reterr);
         if (r == 0)
                 r = cosmos__assembler_new(&c->assembler);

@@ -606,6 +606,29 @@ TEST(Replay, ALineThatIsTooLongIsAGap)
         }
 }
 
+/* What was skipped stood somewhere among the events in flight. */
+TEST(ReplayLog, NothingIsSplicedOverASkippedLine)
+{
+        auto syscall = [](int serial) {
+                return records::line("SYSCALL", std::to_string(serial), records::SYSCALL) + "\n";
+        };
+        auto end = [](int serial) { return records::line("EOE", std::to_string(serial), "") + "\n"; };
+        File file("damaged\n" + syscall(1) + end(1) + syscall(2) + syscall(3) + "damaged\n" + syscall(4) + end(2) +
+                  end(3) + end(4) + syscall(5) + end(5));
+        Replay r(file.path());
+        std::string order;
+
+        EXPECT_EQ(r.next(), -COSMOS_EFORMAT) << "a first line that is no record makes it a trace";
+        File log(file.read().substr(strlen("damaged\n")));
+        Replay good(log.path());
+        for (const Event &e : good.take())
+                order += e->type == COSMOS_EVENT_LOSS    ? "gap "
+                         : e->type == COSMOS_EVENT_TRACE ? "head "
+                                                         : std::to_string(e->seq) + " ";
+        EXPECT_EQ(order, "head 1 gap 2 gap 3 gap 4 5 ");
+        EXPECT_EQ(good.stats().events, 6u);
+}
+
 /* Every prefix of a small log and trace, and every byte of them damaged: no crash,
  * and what is delivered, skipped and ignored adds up. */
 TEST(Replay, DamagedInputsAddUp)
