@@ -186,6 +186,56 @@ TEST(Why, OfTheRemainderIsOfItsWindow)
         }
 }
 
+/* Where no call of a segment is left out, nothing can be hidden. */
+TEST(Why, OfTheRemainderIsExactWhereAllCallsAreKept)
+{
+        for (size_t n = 11; n < 60; n++) {
+                Rule rule;
+                cosmos_detector_options options = {};
+
+                rule.hop = 4;
+                options.why = COSMOS_WHY_MAX;
+                blob::Model model = scores::model(rule);
+                Detector d(model.get(), options);
+                Recording run = some_run(n, static_cast<uint32_t>(n));
+                for (const Event &e : run.events)
+                        ASSERT_EQ(d.feed(e), 0);
+                ASSERT_EQ(d.feed(nullptr), 0);
+                std::vector<Surprise> expected = top(run, scores::predict(model.get(), run.tokens), n - 10, n, 10);
+                ASSERT_EQ(d.scores.back().why.size(), 10u);
+                for (size_t i = 0; i < 10; i++)
+                        expect_same(d.scores.back().why[i], expected[i]);
+        }
+}
+
+/* One call again and again: soon each is as likely as the one before it. */
+TEST(Why, OfEquallySurprisingCallsTheFirstOnes)
+{
+        blob::Model model = scores::model();
+        cosmos_detector_options options = {};
+        Recording run;
+
+        options.why = 3;
+        Detector d(model.get(), options);
+        for (size_t i = 0; i < 400; i++) {
+                Event e = call(5, "read", static_cast<int64_t>(i));
+
+                (*e).known |= COSMOS_KNOWN_SEQ;
+                (*e).seq = 100 + i;
+                run.events.push_back(e);
+                run.tokens.push_back(scores::token("read"));
+                ASSERT_EQ(d.feed(e), 0);
+        }
+        const scores::Steps steps = scores::predict(model.get(), run.tokens);
+        ASSERT_EQ(steps.nll[380], steps.nll[399]) << "they are not equal: this tests nothing";
+        for (const scores::Score &s : d.scores) {
+                std::vector<Surprise> expected = top(run, steps, s.s.calls - 10, s.s.calls, 3);
+
+                for (size_t i = 0; i < 3; i++)
+                        expect_same(s.why[i], expected[i]);
+        }
+}
+
 TEST(Why, IsNotGivenUnlessAskedFor)
 {
         blob::Model model = scores::model();
