@@ -27,8 +27,9 @@ struct segment {
 
 struct cosmos__why {
         uint32_t keep, hop, n_segments;
+        uint32_t per_segment;     /* `keep`, or as many as a segment has */
         struct segment *segments; /* a ring, by segment number */
-        struct entry *entries;    /* [n_segments][keep], most surprising first */
+        struct entry *entries;    /* [n_segments][per_segment], most surprising first */
 };
 
 int cosmos__why_new(struct cosmos__why **ret, uint32_t keep, uint32_t window, uint32_t hop)
@@ -38,9 +39,9 @@ int cosmos__why_new(struct cosmos__why **ret, uint32_t keep, uint32_t window, ui
         struct cosmos__why *why = calloc(1, sizeof(*why));
 
         if (why) {
-                *why = (struct cosmos__why){.keep = keep, .hop = hop, .n_segments = n};
+                *why = (struct cosmos__why){.keep = keep, .hop = hop, .n_segments = n, .per_segment = MIN(keep, hop)};
                 why->segments = calloc(n, sizeof(*why->segments));
-                why->entries = calloc((size_t)n * keep, sizeof(*why->entries));
+                why->entries = calloc((size_t)n * why->per_segment, sizeof(*why->entries));
         }
         if (!why || !why->segments || !why->entries) {
                 cosmos__why_free(why);
@@ -85,7 +86,7 @@ void cosmos__why_add(struct cosmos__why *why, uint64_t call, const struct cosmos
 {
         uint64_t number = call / why->hop;
         struct segment *segment = &why->segments[number % why->n_segments];
-        struct entry *entries = &why->entries[(number % why->n_segments) * why->keep];
+        struct entry *entries = &why->entries[(number % why->n_segments) * why->per_segment];
         const char *detail = event->argv ? event->argv : event->path ? event->path : event->addr;
         struct entry *e;
         uint32_t at;
@@ -95,9 +96,9 @@ void cosmos__why_add(struct cosmos__why *why, uint64_t call, const struct cosmos
         at = segment->n;
         while (at > 0 && nll > entries[at - 1].nll)
                 at--;
-        if (at == why->keep)
+        if (at == why->per_segment)
                 return;
-        segment->n = MIN(segment->n + 1, why->keep);
+        segment->n = MIN(segment->n + 1, why->per_segment);
         e = &entries[at];
         memmove(e + 1, e, (segment->n - at - 1) * sizeof(*e));
         e->call = call;
@@ -136,7 +137,7 @@ size_t cosmos__why_get(const struct cosmos__why *why, uint64_t first, struct cos
 
         for (uint32_t s = 0; s < why->n_segments; s++)
                 for (uint32_t i = 0; i < why->segments[s].n; i++) {
-                        const struct entry *e = &why->entries[(size_t)s * why->keep + i];
+                        const struct entry *e = &why->entries[(size_t)s * why->per_segment + i];
                         size_t at = n;
 
                         if (e->call < first)
