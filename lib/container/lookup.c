@@ -12,7 +12,10 @@
  *   3. where that names no container: the process's ancestors, up to a member of
  *      a container (it moved itself out of its cgroup) or a containerd-shim
  *      (containers without cgroups);
- *   4. where the process is gone: its parent, by the same means.
+ *   4. where the process is gone: its parent, by the same means;
+ *   5. where that is the host's: the command line that a shim was started with, as
+ *      the event tells it. So a container that has come and gone before its first
+ *      record is read is still known, by its shim.
  *
  * A successful execve always asks anew: a runtime forks a process on the host,
  * moves it into the container's cgroup, and there it executes the program.
@@ -48,11 +51,12 @@ struct subject {
         int32_t ppid; /* 0: not known */
         int64_t timestamp;
         int64_t now;
-        const char *comm, *exe; /* may be NULL */
-        bool exec;              /* it has just executed a program */
-        bool running;           /* it is as /proc says: there is no event */
-        uint32_t task_flags;    /* from /proc; 0: not known */
-        char own_comm[16];      /* likewise */
+        const char *comm, *exe, *argv; /* may be NULL */
+        bool exec;                     /* it has just executed a program */
+        bool by_root;
+        bool running;        /* it is as /proc says: there is no event */
+        uint32_t task_flags; /* from /proc; 0: not known */
+        char own_comm[16];   /* likewise */
 };
 
 bool cosmos__is_exec(const struct cosmos_event *event)
@@ -339,6 +343,26 @@ static int by_parent(struct cosmos_resolver *r, const struct subject *s, struct 
         return 0;
 }
 
+/* Step 5. Only root's shims count: another user's would speak of containers that are not theirs. */
+static int by_command_line(struct cosmos_resolver *r, const struct subject *s, struct cosmos__who *who)
+{
+        const char *slash = s->exe ? strrchr(s->exe, '/') : NULL;
+        const char *option = s->argv ? strstr(s->argv, " -id ") : NULL;
+        char id[COSMOS__ID_SIZE] = {0};
+        int error;
+
+        if (!s->exec || !s->by_root || !option || !slash || !is_shim(slash + 1))
+                return 0;
+        option += strlen(" -id ");
+        if (!cosmos__is_id(option) || (option[sizeof(id) - 1] && option[sizeof(id) - 1] != ' '))
+                return 0;
+        memcpy(id, option, sizeof(id) - 1);
+        error = get_container(r, id, &who->serves);
+        if (error == 0)
+                who->flags |= COSMOS__WHO_SHIM;
+        return error;
+}
+
 /* Is the process, whose parent is not of its container, the runtime's init? See above. */
 static bool is_init(struct cosmos_resolver *r, const struct subject *s, const struct cosmos__who *old,
                     const struct cosmos__who *who)
@@ -416,6 +440,8 @@ static int resolve(struct cosmos_resolver *r, struct subject *s, const struct co
                 error = 0;
         } else if (error == -ESRCH) {
                 error = by_parent(r, s, who);
+                if (error == 0 && !who->container && !who->serves)
+                        error = by_command_line(r, s, who);
         }
         return error < 0 ? error : mark(r, s, old, who);
 }
@@ -459,7 +485,9 @@ int cosmos__lookup(struct cosmos_resolver *r, const struct cosmos_event *event, 
             .now = now,
             .comm = event->comm,
             .exe = event->exe,
+            .argv = event->argv,
             .exec = cosmos__is_exec(event),
+            .by_root = (event->known & COSMOS_KNOWN_UID) && event->uid == 0,
         };
         int error;
 

@@ -255,6 +255,19 @@ std::vector<Out> ResolverTest::exec(int32_t pid, int32_t ppid, const char *comm,
         return feed(e);
 }
 
+std::vector<Out> ResolverTest::exec_as(uint32_t uid, int32_t pid, int32_t ppid, const char *exe,
+                                       const std::string &argv)
+{
+        cosmos_event e = make_call(pid, ppid, "old", 0);
+
+        e.syscall = "execve";
+        e.exe = exe;
+        e.argv = argv.c_str();
+        e.uid = uid;
+        e.known |= COSMOS_KNOWN_UID;
+        return feed(e);
+}
+
 std::string ResolverTest::in(const std::vector<Out> &out)
 {
         return out.empty() ? "" : out.back().id;

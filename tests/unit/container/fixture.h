@@ -68,6 +68,7 @@ class ResolverTest : public ::testing::Test
         std::vector<Out> call(int32_t pid, int32_t ppid, const char *comm = "app", double age = 0);
         std::vector<Out> exec(int32_t pid, int32_t ppid, const char *comm = "app", const char *exe = nullptr,
                               double age = 0);
+        std::vector<Out> exec_as(uint32_t uid, int32_t pid, int32_t ppid, const char *exe, const std::string &argv);
         std::string in(const std::vector<Out> &out); /* the id that the last event came out with; "" none */
 
         Tree tree;

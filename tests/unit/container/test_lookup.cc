@@ -227,6 +227,40 @@ TEST_F(LookupTest, InheritsFromShim)
         EXPECT_EQ(in(call(104, 20, "true")), A);
 }
 
+/* All that is read of it comes after its end: nothing but events tells of it. */
+TEST_F(LookupTest, ContainerThatIsGoneAltogether)
+{
+        const char *shim = "/usr/bin/containerd-shim-runc-v2";
+        std::string start = "containerd-shim-runc-v2 -namespace moby -id " + B;
+
+        open();
+        EXPECT_EQ(in(exec_as(0, 300, 1, shim, start + " -address /run/c.sock")), "") << "the shim is not in it";
+        EXPECT_EQ(in(call(301, 300, "runc")), "");
+        EXPECT_EQ(in(call(302, 301, "runc:[2:INIT]")), "");
+        EXPECT_EQ(in(exec(302, 300, "true", "/bin/true")), B);
+        EXPECT_EQ(in(call(302, 300, "true")), B);
+        EXPECT_EQ(in(call(303, 302, "true")), B);
+}
+
+TEST_F(LookupTest, WhatIsNoShimOfRoots)
+{
+        const char *shim = "/usr/bin/containerd-shim-runc-v2";
+        int32_t pid = 300;
+
+        open();
+        auto child_of = [&](const std::vector<Out> &out) {
+                EXPECT_TRUE(out.empty());
+                pid += 2;
+                return in(exec(pid - 1, pid - 2, "true", "/bin/true"));
+        };
+        EXPECT_EQ(child_of(exec_as(1000, pid, 1, shim, "x -id " + B)), "") << "a user's";
+        EXPECT_EQ(child_of(exec_as(0, pid, 1, "/usr/bin/app", "x -id " + B)), "") << "another program";
+        EXPECT_EQ(child_of(exec_as(0, pid, 1, shim, "x -id " + B.substr(1))), "") << "63 digits";
+        EXPECT_EQ(child_of(exec_as(0, pid, 1, shim, "x -id " + B + "b")), "") << "65 digits";
+        EXPECT_EQ(child_of(exec_as(0, pid, 1, shim, "x -id")), "");
+        EXPECT_EQ(child_of(exec_as(0, pid, 1, shim, "x -id " + B)), B) << "this one is";
+}
+
 TEST_F(LookupTest, WalksUpToTheShim)
 {
         Proc init = host(20, "app"), child = host(100, "sh"), runc = host(20, "runc"), hook = host(102, "hook");
