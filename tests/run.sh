@@ -59,11 +59,12 @@ c_tests() {
         FILES+=("$name=$BUILD/$name/meson-logs/testlog.junit.xml")
 }
 
-# py_tests NAME BUILD FOLDER...: pytest.
+# py_tests NAME PROGRAMS LIBRARY FOLDER...: pytest, with the programs of one build
+# and the library of one.
 py_tests() {
-        local name=$1 of=$2 status=0
-        shift 2
-        busy "$name" env COSMOS_BUILD="$BUILD/$of" COSMOS_LIBRARY="$BUILD/$of/lib/libcosmos.so" \
+        local name=$1 programs=$2 library=$3 status=0
+        shift 3
+        busy "$name" env COSMOS_BUILD="$BUILD/$programs" COSMOS_LIBRARY="$BUILD/$library/lib/libcosmos.so" \
                 PYTHONPATH="$TREE/bindings/python" PYTHONDONTWRITEBYTECODE=1 \
                 python3 -m pytest -q -ra -p no:cacheprovider --junitxml="$RESULTS/$name.xml" "$@" || status=$?
         # 5: nothing was collected; 1: failures, which the file names.
@@ -110,18 +111,18 @@ build asan -Db_sanitize=address,undefined -Doptimization=1 && c_tests asan -t 5
 
 step 'Python'
 mapfile -t PYTHON < <(python_tests)
-py_tests python gcc "${PYTHON[@]}"
+py_tests python gcc gcc "${PYTHON[@]}"
 
 step 'Python, the library with the sanitizers'
 # Python itself leaks; the C tests look for leaks.
 ASAN_OPTIONS=detect_leaks=0 LD_PRELOAD="$(gcc -print-file-name=libasan.so) $(gcc -print-file-name=libubsan.so)" \
-        py_tests python-asan asan "${PYTHON[@]}"
+        py_tests python-asan asan asan "${PYTHON[@]}"
 
 step 'Live: the kernel, containers'
-py_tests live gcc tests/live
+py_tests live gcc gcc tests/live
 
 step 'Live, with the sanitizers'
-COSMOS_SANITIZED=1 py_tests live-asan asan tests/live
+COSMOS_SANITIZED=1 py_tests live-asan asan gcc tests/live
 
 step 'The tree'
 check layering python3 tests/layering.py

@@ -71,7 +71,7 @@ def test_two_selections(docker, collect):
 def test_short_lived_containers(docker, collect):
     """50 containers of a few milliseconds each: every call goes to the right one."""
     collector = collect()
-    with ThreadPoolExecutor(4) as pool:
+    with ThreadPoolExecutor(2) as pool:
         ids = list(pool.map(lambda tag: docker.run(f"short-{tag}", "tag", tag), range(50)))
     lines = collector.stop()
     for tag, container in enumerate(ids):
