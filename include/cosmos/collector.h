@@ -68,7 +68,8 @@ struct cosmos_replay_options {
 
 /*
  * Replay a trace (JSON Lines, see docs/formats.md) or a log of auditd
- * (audit.log); which of the two is seen from the first line. `path` "-" is
+ * (audit.log); which of the two is seen from the first line. A log gets a
+ * head like that of a trace, with the source "audit". `path` "-" is
  * standard input. An empty file is -COSMOS_EFORMAT. A line that can't be read
  * is skipped, counted as malformed and warned about (the first 20 by number,
  * then the total at the end), and followed by a loss event: it may have been a

@@ -32,8 +32,8 @@ enum cosmos_event_type {
         COSMOS_EVENT_TRACE = 5,           /* head of a trace: `source`, `host` */
 };
 
-/* How to read the raw number `nr`. The names are those of `uname -m`, and
- * i386 and arm for the 32-bit calls of a 64-bit kernel. */
+/* How to read the raw number `nr`. The names are those of `uname -m`, and i386
+ * for the 32-bit calls of an x86_64 kernel. */
 enum cosmos_arch {
         COSMOS_ARCH_UNKNOWN = 0,
         COSMOS_ARCH_X86_64 = 1,

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Sink: where events and scores go. JSON Lines (docs/formats.md) to a
- * descriptor or to a function, or the structs themselves to a callback.
+ * descriptor or to a function, or the structs themselves to a callback. What a
+ * reader of JSON cannot hold (an integer above 2^63 - 1, NaN, infinity) is left out.
  *
  * Thread safety: one thread at a time for each sink.
  */
