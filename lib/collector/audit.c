@@ -26,7 +26,7 @@
 #define BACKLOG_LIMIT 65536u
 #define RECEIVE_BUFFER (32 << 20)
 #define STATUS_NS (100 * INT64_C(1000000))
-#define DRAIN_NS (5 * INT64_C(1000000000))
+#define DRAIN_NS (5 * INT64_C(1000000000)) /* without a record of before the stop */
 
 enum phase {
         COLLECTING,
@@ -40,8 +40,9 @@ struct audit_collector {
         struct cosmos__assembler *assembler;
         int records_fd, timer_fd, epoll_fd;
         enum phase phase;
-        int64_t drain_until;
-        unsigned int quiet; /* successive answers that said that nothing is queued */
+        int64_t drain_until; /* boot time */
+        int64_t stopped;     /* realtime; with a second for calls that were under way */
+        unsigned int quiet;  /* successive answers that said that nothing is queued */
 
         int64_t asked, loss_until; /* realtime; boot time for `asked` */
         uint32_t lost;             /* the kernel's counter, as last seen */
@@ -145,6 +146,8 @@ static void push(struct audit_collector *c, const struct nlmsghdr *header, size_
         c->base.stats.records++;
         type = (enum cosmos__record_type)header->nlmsg_type;
         r = cosmos__record_parse_head((const uint8_t *)header + sizeof(*header), n - sizeof(*header), &head);
+        if (r == 0 && c->phase == DRAINING && head.timestamp <= c->stopped)
+                c->drain_until = cosmos__boottime() + DRAIN_NS;
         if (r == 0)
                 r = cosmos__assembler_push(c->assembler, type, &head, cosmos__boottime());
         if (r == 0 && type != COSMOS__RECORD_EOE && type != COSMOS__RECORD_PROCTITLE)
@@ -261,6 +264,7 @@ static int audit_stop(cosmos_collector *base, struct cosmos_diag *reterr)
                 return 0;
         c->phase = DRAINING;
         c->drain_until = cosmos__boottime() + DRAIN_NS;
+        c->stopped = cosmos__now() + 1000000000;
         c->quiet = 0;
         c->asked = 0;
         set_timer(c, 10 * 1000000);
