@@ -102,7 +102,7 @@ def test_every_container_exactly(docker, collect, noisy):
 def test_trace_begins_with_the_containers_own_execve(docker, collect):
     """What the runtime's init does before it is not the container's."""
     collector = collect()
-    container = docker.run("first", "tag", 7)
+    container = docker.run("first", "noise", 100, 1)
     lines = harness.calls(collector.stop(), container_id=container)
     assert lines[0]["syscall"] == "execve"
     assert lines[0]["exe"] == "/guest"
