@@ -24,26 +24,44 @@ static const char help[] = "Usage: cosmos-collect [OPTION]... > trace.jsonl\n"
                            "                       Default: every container; in a replay, every call\n"
                            "  -d, --duration S     stop after S seconds (also 0.5). Default: at Ctrl-C or SIGTERM\n"
                            "  -o, --output FILE    write there instead of to standard output\n"
-                           "  -b, --backend audit  where calls come from: the kernel's audit system\n"
+                           "  -b, --backend B      where calls come from: bpf (each thread in order, at no\n"
+                           "                       measurable cost), audit (the kernel's audit system: processes\n"
+                           "                       only), or auto, the default: bpf, or audit where that can't be\n"
+                           "      --calls LIST     only these calls, by name with commas between (bpf)\n"
+                           "      --with LIST      add to each call (bpf): fd, the kind of its descriptor; size,\n"
+                           "                       the class of the bytes it moved; path, the class of its path\n"
+                           "      --without LIST   leave out (bpf): exe, the program; text, paths, arguments and\n"
+                           "                       addresses\n"
                            "  -r, --replay FILE    read an audit.log or a trace instead of the kernel\n"
                            "                       (- is standard input)\n"
                            "  -h, --help           this text\n"
                            "      --version        the version\n"
                            "\n"
-                           "Live collection needs root. Whatever it changes in the kernel is restored when it\n"
-                           "ends, also if it is killed. Start it before the container to see its first call.\n"
+                           "Live collection needs root (bpf: CAP_BPF and CAP_PERFMON). Whatever it changes in the\n"
+                           "kernel is restored when it ends, also if it is killed. Start it before the container to\n"
+                           "see its first call.\n"
                            "\n"
                            "Examples:\n"
                            "  cosmos-collect --container db --duration 60 > normal.jsonl   learn from these\n"
                            "  cosmos-collect --container db | cosmos-score model.bin -     watch it live\n"
+                           "  cosmos-collect --calls execve,connect                        programs and peers only\n"
                            "  cosmos-collect --replay /var/log/audit/audit.log             convert a log\n"
                            "\n"
                            "Exit status: 0 done, 2 an error. See also cosmos-score(1).\n";
+
+enum backend { AUTO, BPF, AUDIT };
+
+#define CALLS_MAX 512
+#define PIPE_BYTES (1 << 20)
 
 struct arguments {
         struct cli_containers containers;
         double duration; /* seconds; 0: until a signal */
         const char *output, *replay;
+        enum backend backend;
+        const char *calls[CALLS_MAX];
+        size_t n_calls;
+        uint32_t with, without;
 };
 
 struct collection {
@@ -52,6 +70,7 @@ struct collection {
         cosmos_sink *sink;
         int output;
         struct guardian guardian;
+        enum backend backend;
         uint64_t calls;
 };
 
@@ -67,13 +86,101 @@ static int parse_duration(const char *text, double *ret)
         return EXIT_OK;
 }
 
+static int parse_backend(const char *text, enum backend *ret)
+{
+        static const char *const names[] = {"auto", "bpf", "audit"};
+
+        for (size_t i = 0; i < 3; i++)
+                if (strcmp(text, names[i]) == 0) {
+                        *ret = (enum backend)i;
+                        return EXIT_OK;
+                }
+        cli_say("--backend '%s': give auto, bpf or audit", text);
+        return cli_usage_error();
+}
+
+/* Cuts `text` at its commas. */
+static int parse_calls(char *text, struct arguments *a)
+{
+        char *rest;
+
+        for (char *name = strtok_r(text, ",", &rest); name; name = strtok_r(NULL, ",", &rest)) {
+                if (a->n_calls == CALLS_MAX) {
+                        cli_say("--calls: more than %d names", CALLS_MAX);
+                        return EXIT_ERROR;
+                }
+                a->calls[a->n_calls++] = name;
+        }
+        if (a->n_calls > 0)
+                return EXIT_OK;
+        cli_say("--calls: give the names of calls, with commas between");
+        return cli_usage_error();
+}
+
+struct feature {
+        const char *name;
+        uint32_t bit;
+};
+
+static int parse_features(const char *option, char *text, const struct feature *features, size_t n, uint32_t *ret)
+{
+        char *rest;
+
+        for (char *name = strtok_r(text, ",", &rest); name; name = strtok_r(NULL, ",", &rest)) {
+                size_t i = 0;
+
+                while (i < n && strcmp(name, features[i].name) != 0)
+                        i++;
+                if (i == n) {
+                        cli_say("--%s '%s': not one of those that --help names", option, name);
+                        return cli_usage_error();
+                }
+                *ret |= features[i].bit;
+        }
+        if (*ret)
+                return EXIT_OK;
+        cli_say("--%s: give some of those that --help names, with commas between", option);
+        return cli_usage_error();
+}
+
+static int parse_with(char *text, uint32_t *ret)
+{
+        static const struct feature features[] = {
+            {"fd", COSMOS_BPF_FD_KIND}, {"size", COSMOS_BPF_SIZE_CLASS}, {"path", COSMOS_BPF_PATH_CLASS}};
+
+        return parse_features("with", text, features, 3, ret);
+}
+
+static int parse_without(char *text, uint32_t *ret)
+{
+        static const struct feature features[] = {{"exe", COSMOS_BPF_EXE}, {"text", COSMOS_BPF_TEXT}};
+
+        return parse_features("without", text, features, 2, ret);
+}
+
+/* Options that only one backend knows are not passed over in silence. */
+static int check_arguments(struct arguments *a)
+{
+        bool only_bpf = a->n_calls || a->with || a->without;
+
+        if (only_bpf && (a->replay || a->backend == AUDIT)) {
+                cli_say("--calls, --with and --without are for the bpf backend");
+                return cli_usage_error();
+        }
+        if (only_bpf)
+                a->backend = BPF;
+        return -1;
+}
+
 /* -1: go on; else the exit status. */
 static int parse_arguments(int argc, char **argv, struct arguments *a)
 {
         static const struct option options[] = {
             {"container", required_argument, NULL, 'c'}, {"duration", required_argument, NULL, 'd'},
             {"output", required_argument, NULL, 'o'},    {"backend", required_argument, NULL, 'b'},
-            {"replay", required_argument, NULL, 'r'},    {"help", no_argument, NULL, 'h'},
+            {"calls", required_argument, NULL, 'C'},     {"with", required_argument, NULL, 'w'},
+            {"without", required_argument, NULL, 'W'},   {"replay", required_argument, NULL, 'r'},
+            {"help", no_argument, NULL, 'h'},
             {"version", no_argument, NULL, 'V'},         {0},
         };
         int option;
@@ -92,10 +199,20 @@ static int parse_arguments(int argc, char **argv, struct arguments *a)
                         a->output = optarg;
                         break;
                 case 'b':
-                        if (strcmp(optarg, "audit") != 0) {
-                                cli_say("--backend '%s': there is only 'audit'", optarg);
-                                return cli_usage_error();
-                        }
+                        if (parse_backend(optarg, &a->backend) != EXIT_OK)
+                                return EXIT_ERROR;
+                        break;
+                case 'C':
+                        if (parse_calls(optarg, a) != EXIT_OK)
+                                return EXIT_ERROR;
+                        break;
+                case 'w':
+                        if (parse_with(optarg, &a->with) != EXIT_OK)
+                                return EXIT_ERROR;
+                        break;
+                case 'W':
+                        if (parse_without(optarg, &a->without) != EXIT_OK)
+                                return EXIT_ERROR;
                         break;
                 case 'r':
                         a->replay = optarg;
@@ -113,30 +230,59 @@ static int parse_arguments(int argc, char **argv, struct arguments *a)
                 cli_say("'%s': not an option; containers are chosen with --container", argv[optind]);
                 return cli_usage_error();
         }
-        return -1;
+        return check_arguments(a);
+}
+
+static int open_audit(struct collection *c, struct cosmos_diag *diag)
+{
+        struct cosmos_audit_options options = {.size = sizeof(options), .log = cli_log()};
+        int r = guardian_start(&c->guardian);
+
+        c->backend = AUDIT;
+        return r < 0 ? r : cosmos_collector_open_audit(&c->collector, &options, diag);
+}
+
+/* The best that this machine can do, and why it is not better. */
+static int open_live(struct collection *c, const struct arguments *a, struct cosmos_diag *diag)
+{
+        struct cosmos_bpf_options options = {
+            .size = sizeof(options),
+            .log = cli_log(),
+            .without = a->without,
+            .with = a->with,
+            .calls = a->calls,
+            .n_calls = a->n_calls,
+        };
+        int r;
+
+        if (a->backend == AUDIT)
+                return open_audit(c, diag);
+        c->backend = BPF;
+        r = cosmos_collector_open_bpf(&c->collector, &options, diag);
+        if (r != -COSMOS_EUNAVAILABLE || a->backend == BPF)
+                return r;
+        cli_say("%s; going on with audit, which does not tell threads apart", diag->text);
+        diag->text[0] = 0;
+        return open_audit(c, diag);
 }
 
 static int open_source(struct collection *c, const struct arguments *a, struct cosmos_diag *diag)
 {
         struct cosmos_replay_options replay = {.size = sizeof(replay), .log = cli_log()};
-        struct cosmos_audit_options audit = {.size = sizeof(audit), .log = cli_log()};
         struct cosmos_resolver_options containers = {
             .size = sizeof(containers),
             .log = cli_log(),
             .select = a->containers.names,
             .n_select = a->containers.n,
             .live = !a->replay,
-            .detect_unaudited = !a->replay,
         };
         int r;
 
         if (a->replay)
                 r = cosmos_collector_open_replay(&c->collector, a->replay, &replay, diag);
-        else {
-                r = guardian_start(&c->guardian);
-                if (r == 0)
-                        r = cosmos_collector_open_audit(&c->collector, &audit, diag);
-        }
+        else
+                r = open_live(c, a, diag);
+        containers.detect_unaudited = !a->replay && c->backend == AUDIT;
         return r < 0 ? r : cosmos_resolver_new(&c->resolver, &containers, diag);
 }
 
@@ -153,6 +299,7 @@ static int open_sink(struct collection *c, const struct arguments *a, struct cos
                 }
         }
         c->output = fd;
+        fcntl(fd, F_SETPIPE_SZ, PIPE_BYTES); /* room for a reader that is late; no pipe, no matter */
         return cosmos_sink_new_jsonl(&c->sink, fd, diag);
 }
 
@@ -231,8 +378,14 @@ static void summarise(const struct collection *c, bool live)
 
         cosmos_collector_get_stats(c->collector, &s);
         cli_say("%llu calls written%s", (unsigned long long)c->calls,
-                live ? "; the kernel's audit settings are as they were" : "");
-        if (s.lost || s.overruns)
+                live && c->backend == AUDIT ? "; the kernel's audit settings are as they were" : "");
+        if (live && c->backend == BPF)
+                cli_say("seen %llu = delivered %llu + lost %llu (calls and ends of threads)",
+                        (unsigned long long)s.seen, (unsigned long long)s.events, (unsigned long long)s.lost);
+        if (s.lost && c->backend == BPF)
+                cli_say("warning: %llu events found no room: the trace has gaps, and says where",
+                        (unsigned long long)s.lost);
+        else if (s.lost || s.overruns)
                 cli_say("warning: the kernel dropped %llu records (and the socket overflowed %llu times): the trace "
                         "has gaps, which it says",
                         (unsigned long long)s.lost, (unsigned long long)s.overruns);
@@ -259,7 +412,8 @@ static int run(struct collection *c, const struct arguments *a)
                 /* Processes are looked up in /proc, where they must be found still. A busy
                  * host must not keep us from that; we take no more time for it. */
                 setpriority(PRIO_PROCESS, 0, -10);
-                cli_say("collecting (audit), %zu containers running", cosmos_resolver_count(c->resolver));
+                cli_say("collecting (%s), %zu containers running", c->backend == BPF ? "bpf" : "audit",
+                        cosmos_resolver_count(c->resolver));
         }
         start_timer(a->duration);
         r = collect(c, &diag);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* A whole agent: collect, score, print alerts. `agent MODEL` watches this machine's
- * containers live (needs root), `agent MODEL TRACE` does the same on a recorded trace. */
+ * containers live (needs root, and eBPF), `agent MODEL TRACE` does the same on a recorded trace. */
 #include <cosmos/cosmos.h>
 #include <poll.h>
 #include <signal.h>
@@ -41,7 +41,7 @@ int main(int argc, char **argv)
             (r = cosmos_sink_new_callback(&sink, &callbacks, &diag)) == 0 &&
             (r = cosmos_detector_new(&detector, model, sink, &detecting, &diag)) == 0 &&
             (r = trace ? cosmos_collector_open_replay(&collector, trace, NULL, &diag)
-                       : cosmos_collector_open_audit(&collector, NULL, &diag)) == 0 &&
+                       : cosmos_collector_open_bpf(&collector, NULL, &diag)) == 0 &&
             (r = cosmos_resolver_new(&resolver, &resolving, &diag)) == 0)
                 while ((r = cosmos_detector_run(detector, collector, resolver, &diag)) == 0) {
                         poll(&(struct pollfd){cosmos_collector_fd(collector), POLLIN, 0}, 1, 1000);
@@ -53,7 +53,7 @@ int main(int argc, char **argv)
         cosmos_detector_free(detector);
         cosmos_sink_free(sink);
         cosmos_resolver_free(resolver);
-        cosmos_collector_free(collector); /* restores the kernel's audit settings */
+        cosmos_collector_free(collector);
         cosmos_model_unref(model);
         return r < 0;
 }

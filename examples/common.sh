@@ -121,11 +121,13 @@ build_folder() {
 have() {
         case $1 in
         auditd) command -v auditctl auditd >/dev/null ;;
+        bpftool) command -v bpftool >/dev/null ;;
         clang | clang-format | debootstrap | meson | pkg-config | shellcheck) command -v "$1" >/dev/null ;;
         docker.io) command -v dockerd >/dev/null && command -v docker >/dev/null && command -v runc >/dev/null ;;
         g++) command -v g++ >/dev/null ;;
         gcc) command -v gcc >/dev/null && echo 'int main(void){return 0;}' | gcc -x c -o /dev/null - 2>/dev/null ;;
         libaudit-dev) pkg-config --exists audit 2>/dev/null ;;
+        libbpf-dev) pkg-config --exists 'libbpf >= 0.8' 2>/dev/null ;;
         libgtest-dev) [[ -e /usr/include/gtest/gtest.h ]] ;;
         libjansson-dev) pkg-config --exists 'jansson >= 2.13' 2>/dev/null ;;
         ninja-build) command -v ninja >/dev/null ;;

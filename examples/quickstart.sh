@@ -5,7 +5,7 @@
 # in a container is watched under load, its system calls are learnt, a second
 # normal run is scored, and then an intrusion.
 #
-# It needs root for the kernel's audit system and for Docker. Without them, or
+# It needs root for eBPF (or else the kernel's audit system) and for Docker. Without them, or
 # on a machine that lacks them, it says so and does the same with the traces in
 # examples/traces, which this script has recorded: gzip -9n of those that it
 # leaves in build/quickstart. That folder, which makes the next run quick, is all
@@ -107,7 +107,7 @@ record() {
 
 # --- what this machine can do ----------------------------------------------------
 
-why_not_audit() {
+why_not_live() {
         local said
         said=$("$BUILD/cosmos/cli/cosmos-collect" --duration 0.1 --output /dev/null 2>&1) || printf '%s' "${said##*$'\n'}"
 }
@@ -170,9 +170,12 @@ step 'What this needs'
 PACKAGES=(gcc ninja-build meson pkg-config libjansson-dev python3-venv)
 need "${PACKAGES[@]}" || die "missing: ${MISSING[*]}; install them as root: apt-get install ${MISSING[*]}"
 if ((EUID != 0)); then
-        RECORDED="only root may use the kernel's audit system and start containers (sudo $0)"
-elif ! need libaudit-dev docker.io debootstrap; then
+        RECORDED="only root may look into the kernel and start containers (sudo $0)"
+elif ! need docker.io debootstrap; then
         RECORDED="${MISSING[*]} could not be installed"
+else
+        need clang libbpf-dev bpftool || warn "without ${MISSING[*]} there is no eBPF: audit will have to do"
+        need libaudit-dev || warn "without ${MISSING[*]} there is no audit: eBPF will have to do"
 fi
 say "what is needed is here${RECORDED:+, but not for a live run}"
 
@@ -181,14 +184,12 @@ venv "$BUILD/venv" quickstart -r models/requirements.txt || die "no TensorFlow; 
 need_meson
 
 step 'Building Cosmos'
-OPTIONS=(-Dtests=disabled)
-[[ -n $RECORDED ]] || OPTIONS+=(-Daudit=enabled)
-[[ -e $BUILD/cosmos/build.ninja ]] || busy 'configuring' meson setup "$BUILD/cosmos" "${OPTIONS[@]}" || die "see $LOG"
+[[ -e $BUILD/cosmos/build.ninja ]] || busy 'configuring' meson setup "$BUILD/cosmos" -Dtests=disabled || die "see $LOG"
 busy 'building' ninja -C "$BUILD/cosmos" || die "see $LOG"
 
 step 'MariaDB in a container'
 if [[ -z $RECORDED ]]; then
-        RECORDED=$(why_not_audit)
+        RECORDED=$(why_not_live)
         [[ -n $RECORDED ]] || service || RECORDED="Docker does not work here; see $LOG"
 fi
 if [[ -n $RECORDED ]]; then
@@ -201,9 +202,11 @@ trace learn "$LIVES lives of the server under load" normal_lives
 
 step 'Learning'
 export COSMOS_LIBRARY=$BUILD/cosmos/lib/libcosmos.so PYTHONPATH=$PWD/bindings/python PYTHONDONTWRITEBYTECODE=1
+WINDOW=(--window 200 --hop 100)
 # Audit does not say which thread made a call, and how a server's threads take turns
 # is chance: long windows even that out. A shell's commands are shorter than one.
-python3 models/train.py --epochs 10 --window 1000 --hop 500 "$BUILD/learn.jsonl" -o "$BUILD/model.bin"
+head -n 1 "$BUILD/learn.jsonl" | grep -q '"source":"audit"' && WINDOW=(--window 1000 --hop 500)
+python3 models/train.py --epochs 10 "${WINDOW[@]}" "$BUILD/learn.jsonl" -o "$BUILD/model.bin"
 
 step 'A second normal run'
 trace normal 'one more life of the server under load' normal_life

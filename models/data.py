@@ -35,6 +35,7 @@ class Data:
     offsets: np.ndarray  # int64 [sequences + 1]
     timestamps: np.ndarray  # int64 [calls], ns
     source: str
+    call_set: str
     traces: List[Dict[str, object]]  # what each trace held, for the metadata
 
     @property
@@ -52,6 +53,8 @@ def read(paths: Sequence[str], unit: str, containers: Sequence[str]) -> Data:
     if len(sources) > 1:
         listed = ", ".join(source or "unknown" for source in sources)
         raise BadInput(f"the traces are of different sources ({listed}): train a model for each")
+    if len({corpus.call_set for corpus, _ in corpora}) > 1:
+        raise BadInput("the traces hold different sets of calls (cosmos-collect --calls): train a model for each")
     counts: Dict[str, int] = collections.Counter()
     for corpus, _ in corpora:
         of_id = np.bincount(corpus.tokens[:, 0], minlength=len(corpus.vocab))
@@ -71,8 +74,16 @@ def read(paths: Sequence[str], unit: str, containers: Sequence[str]) -> Data:
         np.concatenate(offsets),
         np.concatenate([corpus.timestamps for corpus, _ in corpora]),
         sources[0],
+        corpora[0][0].call_set,
         [{"sha256": digest, "calls": len(corpus.tokens), "sequences": len(corpus)} for corpus, digest in corpora],
     )
+
+
+def natural_unit(path: str) -> str:
+    """What a sequence is, where nobody says: a thread, if the trace tells threads apart."""
+    for event in cosmos.read_trace(path):
+        return "thread" if event.get("source") == "bpf" or "tid" in event else "process"
+    return "process"
 
 
 def _read_one(path: str, unit: str, containers: Sequence[str]) -> Tuple[cosmos.Corpus, str]:

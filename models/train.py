@@ -69,7 +69,7 @@ def arguments() -> argparse.Namespace:
     p.add_argument(
         "--container", action="append", default=[], metavar="C", help="only this name, id or image (repeatable)"
     )
-    p.add_argument("--unit", choices=["process", "thread"], default="process", help="what one sequence is")
+    p.add_argument("--unit", choices=["process", "thread"], help="what one sequence is: thread where the trace knows them")
     p.add_argument(
         "--fields", choices=["name", "name,errno"], default="name,errno", help="what the network is told of a call"
     )
@@ -226,7 +226,7 @@ def describe(data, args) -> dict:
         "cosmos.score": "shrunk_mean",
         "cosmos.prior_count": repr(PRIOR_COUNT),
         "cosmos.source": data.source,
-        "cosmos.calls": "all",
+        "cosmos.calls": data.call_set,
         "cosmos.trained_on": json.dumps(trained_on),
         "cosmos.seed": str(args.seed),
         "cosmos.versions": json.dumps(versions),
@@ -235,6 +235,7 @@ def describe(data, args) -> dict:
 
 def read(args, progress):
     """The traces and their three parts, or why they can't be trained on."""
+    args.unit = args.unit or traces.natural_unit(args.traces[0])
     data = traces.read(args.traces, args.unit, args.container)
     bounds = traces.split(data)
     sizes = (bounds[:, 1:] - bounds[:, :-1]).sum(axis=0)

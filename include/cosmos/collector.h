@@ -26,6 +26,54 @@ extern "C" {
 
 typedef struct cosmos_collector cosmos_collector;
 
+/* What an event of the bpf backend can do without, and what can be added to it. What
+ * is off is not looked at in the kernel either. */
+#define COSMOS_BPF_EXE (1u << 0)        /* the program's path */
+#define COSMOS_BPF_TEXT (1u << 1)       /* path, argv, addr: for people */
+#define COSMOS_BPF_FD_KIND (1u << 2)    /* fd_kind */
+#define COSMOS_BPF_SIZE_CLASS (1u << 3) /* size_class */
+#define COSMOS_BPF_PATH_CLASS (1u << 4) /* path_class; needs TEXT */
+
+struct cosmos_bpf_options {
+        size_t size;           /* sizeof(struct cosmos_bpf_options) */
+        struct cosmos_log log; /* says what is not as it should be, but goes on */
+        uint32_t without;      /* of COSMOS_BPF_EXE and _TEXT */
+        uint32_t with;         /* of COSMOS_BPF_FD_KIND, _SIZE_CLASS and _PATH_CLASS */
+        /* The calls to collect, by name; n_calls 0: all. Ends of threads always come. */
+        const char *const *calls;
+        size_t n_calls;
+        /* Room for events on their way, about 150 bytes each: a power of 2 from 64 KiB
+         * to 1 GiB. 0: 16 MiB. */
+        uint32_t ring_bytes;
+};
+
+/*
+ * Collect the calls of all containers with eBPF: by thread and in order, with no
+ * measurable cost to them. The default wherever the kernel allows it.
+ *
+ * Needs Linux 5.15 or later with BTF, x86-64, CAP_BPF and CAP_PERFMON, and the host's pid namespace.
+ * -COSMOS_EUNAVAILABLE, with the reason and what to do, where it can't be: take the audit
+ * backend. Nothing of the kernel's state is changed: when the process ends, however
+ * it does, the programs are gone. Any number of collectors may run at once.
+ *
+ * A container is known from its first call, by its cgroup; a container's trace begins with
+ * the execve of its own program. Events have tid, thread_start and container_id. The
+ * calls of the calling process are left out. Losses are told by thread.
+ * docs/bpf.md says how each odd case is seen. `options` may be NULL.
+ *
+ * While it opens, libbpf's print function (libbpf_set_print) is ours, then again what it was.
+ * Source: Linux include/trace/events/syscalls.h, sched.h, cgroup.h; kernel/bpf/ringbuf.c.
+ */
+int cosmos_collector_open_bpf(cosmos_collector **ret, const struct cosmos_bpf_options *options,
+                              struct cosmos_diag *reterr);
+
+/*
+ * The calls of this container are not wanted: they need not be delivered any more. The
+ * bpf backend stops them in the kernel; others do nothing. Returns 0, also where the container
+ * is not known.
+ */
+int cosmos_collector_ignore(cosmos_collector *collector, const char *container_id);
+
 struct cosmos_audit_options {
         size_t size;           /* sizeof(struct cosmos_audit_options) */
         struct cosmos_log log; /* says what was restored after an earlier collector's death */
@@ -97,11 +145,14 @@ struct cosmos_collector_stats {
         size_t size;         /* sizeof(struct cosmos_collector_stats) */
         uint64_t records;    /* records or lines read */
         uint64_t events;     /* events delivered, loss events not counted */
-        uint64_t lost;       /* records that the kernel says it dropped */
+        uint64_t lost;       /* records (bpf: events) that the kernel says it dropped */
         uint64_t overruns;   /* times that the socket's buffer overflowed */
         uint64_t malformed;  /* records or lines that could not be parsed */
         uint64_t incomplete; /* events delivered without all of their records */
         uint64_t ignored;    /* well-formed records or lines that are not calls */
+        /* bpf: calls and ends of threads that the programs in the kernel saw. After the
+         * end: seen = events + lost. */
+        uint64_t seen;
 };
 
 void cosmos_collector_get_stats(const cosmos_collector *collector, struct cosmos_collector_stats *ret);

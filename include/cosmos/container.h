@@ -5,7 +5,9 @@
  * Live: by the process's cgroup path; by walking its parents to a container
  * shim; by inheritance from its parent when the process is already gone. The
  * cache is keyed by pid and start time, since pids are reused. Name and image
- * come from the runtime's state on disk (Docker). Replay: by what the trace
+ * come from the runtime's state on disk (Docker). Events of a collector that says by
+ * itself which container they are of (bpf) are believed: only names are looked up, and
+ * with pull() the collector is told which containers are not wanted. Replay: by what the trace
  * says; nothing is looked up on this machine.
  *
  * It is a filter: feed() it an event, then take what comes out with next()

@@ -42,7 +42,8 @@ enum cosmos_arch {
 };
 
 enum cosmos_loss_kind {
-        COSMOS_LOSS_KERNEL = 0,    /* the kernel dropped `loss_count` records, of any process */
+        COSMOS_LOSS_KERNEL = 0,    /* the kernel dropped `loss_count` records: of thread `tid` if that is
+                                      known (backend bpf), else of any process */
         COSMOS_LOSS_ENOBUFS = 1,   /* our socket's buffer overflowed, of any process */
         COSMOS_LOSS_GAP = 2,       /* the trace says, or shows, that something is missing */
         COSMOS_LOSS_UNAUDITED = 3, /* process `pid` acts, but the kernel never reports its calls: it
@@ -61,8 +62,40 @@ enum cosmos_loss_kind {
 #define COSMOS_KNOWN_UID (1u << 7)
 #define COSMOS_KNOWN_AUID (1u << 8)
 #define COSMOS_KNOWN_PID (1u << 9) /* a call always has one; a loss may not */
+#define COSMOS_KNOWN_FD_KIND (1u << 10)
+#define COSMOS_KNOWN_SIZE_CLASS (1u << 11)
+#define COSMOS_KNOWN_PATH_CLASS (1u << 12)
 
 #define COSMOS_EVENT_ARGS 6
+
+/* What a descriptor stands for: the one that the call was given first, or gave. */
+enum cosmos_fd_kind {
+        COSMOS_FD_NONE = 0, /* the call has none, or it was not open */
+        COSMOS_FD_FILE = 1,
+        COSMOS_FD_DIRECTORY = 2,
+        COSMOS_FD_SOCKET = 3,
+        COSMOS_FD_PIPE = 4,
+        COSMOS_FD_CHARACTER = 5, /* a device: terminal, /dev/null, ... */
+        COSMOS_FD_BLOCK = 6,
+        COSMOS_FD_OTHER = 7, /* epoll, eventfd, timerfd, ... */
+};
+
+/* Which part of the file system a path leads to, as it was given. */
+enum cosmos_path_class {
+        COSMOS_PATH_NONE = 0,     /* the call has no path */
+        COSMOS_PATH_RELATIVE = 1, /* also to a directory's descriptor */
+        COSMOS_PATH_ETC = 2,
+        COSMOS_PATH_PROC = 3,
+        COSMOS_PATH_SYS = 4,
+        COSMOS_PATH_DEV = 5,
+        COSMOS_PATH_TMP = 6,  /* /tmp, /var/tmp, /dev/shm */
+        COSMOS_PATH_RUN = 7,  /* /run, /var/run */
+        COSMOS_PATH_LIB = 8,  /* /lib*, /usr/lib* and shared objects anywhere */
+        COSMOS_PATH_BIN = 9,  /* /bin, /sbin, /usr/bin, ... */
+        COSMOS_PATH_HOME = 10, /* /home, /root */
+        COSMOS_PATH_VAR = 11,
+        COSMOS_PATH_OTHER = 12,
+};
 
 struct cosmos_event {
         enum cosmos_event_type type;
@@ -99,10 +132,16 @@ struct cosmos_event {
         const char *argv; /* of an execve, arguments separated by one space */
         const char *addr; /* socket peer: "192.0.2.1:80", "[2001:db8::1]:80", "unix:/path" */
 
+        enum cosmos_fd_kind fd_kind;
+        uint32_t size_class; /* of the bytes that a call moved: see cosmos_size_class() */
+        enum cosmos_path_class path_class;
+
         enum cosmos_loss_kind loss_kind;
         uint64_t loss_count; /* 0: not known how many */
 
-        const char *source; /* of a trace: "audit", ... */
+        const char *source; /* of a trace: "audit", "bpf", ... */
+        const char *calls;  /* of a trace: the calls that were collected, by name with commas between;
+                               NULL: all */
 };
 
 /* What the library says of a scored window. */
@@ -169,6 +208,21 @@ int cosmos_syscall_number(enum cosmos_arch arch, const char *name);
 const char *cosmos_verdict_name(enum cosmos_verdict verdict);
 /* "kernel_lost", "enobufs", "gap", "unaudited". Static. */
 const char *cosmos_loss_kind_name(enum cosmos_loss_kind kind);
+/* "none", "file", "directory", "socket", "pipe", "character", "block", "other". Static. */
+const char *cosmos_fd_kind_name(enum cosmos_fd_kind kind);
+/* "none", "relative", "etc", "proc", ... as the constants are called. Static. */
+const char *cosmos_path_class_name(enum cosmos_path_class path_class);
+
+/*
+ * The class of `bytes` moved by a read or write: 0 for none, 1 for 1..7, 2 for 8..31 (where an
+ * id that grows by a digit should not make another class), then two for each octave, 3 beginning
+ * at 32, 4 at 46 (32 x sqrt 2), 5 at 64, ...; up to COSMOS_SIZE_CLASSES - 1.
+ */
+#define COSMOS_SIZE_CLASSES 121u
+uint32_t cosmos_size_class(uint64_t bytes);
+/* Does this call's result count bytes that were read or written? */
+int cosmos_moves_bytes(const char *syscall);
+enum cosmos_path_class cosmos_path_class_of(const char *path);
 
 #ifdef __cplusplus
 }

@@ -54,7 +54,7 @@ struct cosmos_model_info {
         int has_threshold;
         double threshold;   /* nats a call */
         double quantile;    /* of benign scores that the threshold stands for; NaN if not said */
-        const char *source; /* backend whose semantics it fits ("audit"); "" if any. Owned by the model. */
+        const char *source; /* backend whose semantics it fits ("bpf", "audit"); "" if any. Owned by the model. */
 };
 
 void cosmos_model_get_info(const cosmos_model *model, struct cosmos_model_info *ret);

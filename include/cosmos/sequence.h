@@ -6,7 +6,8 @@
  * Key: (container, pid, proc_start) and, where the unit is the thread, also
  * (tid, thread_start). A sequence ends when its process or thread ends (its own
  * exit_group; for threads also exit or thread_exit), its container stops, something
- * was lost (of whatever process, unless the loss names a container), it was
+ * was lost (of the thread that the loss names, else of the container that it names,
+ * else of whatever process), it was
  * idle for `idle_ns` of *event* time, the table is full (the longest idle
  * one goes), or the trace ends. Time is the events' own: the machine's clock
  * plays no part, so a replay cuts where live did.
@@ -154,8 +155,10 @@ const uint32_t *cosmos_corpus_tokens(const cosmos_corpus *corpus);
 const int64_t *cosmos_corpus_timestamps(const cosmos_corpus *corpus);
 /* Owned by the corpus. */
 const cosmos_vocab *cosmos_corpus_vocab(const cosmos_corpus *corpus);
-/* What the trace's head says of its source ("audit"), "" if it has none. */
+/* What the trace's head says of its source ("bpf", "audit"), "" if it has none. */
 const char *cosmos_corpus_source(const cosmos_corpus *corpus);
+/* Which calls were collected, as the trace's head says: names with commas between, or "all". */
+const char *cosmos_corpus_call_set(const cosmos_corpus *corpus);
 cosmos_corpus *cosmos_corpus_free(cosmos_corpus *corpus);
 
 #ifdef __cplusplus

@@ -6,13 +6,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-int cosmos__buffer_reserve(struct cosmos__buffer *b, size_t n)
+int cosmos__buffer_grow(struct cosmos__buffer *b, size_t n)
 {
         size_t room = b->room ? b->room : 256;
         char *data;
 
-        if (n <= b->room - b->size)
-                return 0;
         while (room - b->size < n) {
                 if (room > SIZE_MAX / 2)
                         return -ENOMEM;

@@ -138,7 +138,8 @@ static void set_call(struct slot *slot, const struct cosmos__syscall_record *rec
         }
         event->n_args = 4;
         memcpy(event->args, record->args, sizeof(record->args));
-        if (record->has_exit) {
+        /* What a signal's return leaves in the register is what was there before the signal: no result. */
+        if (record->has_exit && strcmp(event->syscall, "rt_sigreturn") != 0) {
                 event->ret = record->exit;
                 event->known |= COSMOS_KNOWN_RET;
         }

@@ -19,6 +19,11 @@ COSMOS_API int cosmos_collector_stop(cosmos_collector *collector, struct cosmos_
         return collector->ops->stop(collector, reterr);
 }
 
+COSMOS_API int cosmos_collector_ignore(cosmos_collector *collector, const char *container_id)
+{
+        return collector->ops->ignore ? collector->ops->ignore(collector, container_id) : 0;
+}
+
 COSMOS_API void cosmos_collector_get_stats(const cosmos_collector *collector, struct cosmos_collector_stats *ret)
 {
         cosmos__fill(ret, &collector->stats, sizeof(collector->stats));

@@ -392,7 +392,7 @@ size_t cosmos__record_decode_execve(struct cosmos__slice body, char *out, size_t
         return used;
 }
 
-static int format_sockaddr(const struct sockaddr_storage *address, size_t n, char *out, size_t room)
+void cosmos__format_sockaddr(const struct sockaddr_storage *address, size_t n, char *out, size_t room)
 {
         const struct sockaddr_in *in = (const void *)address;
         const struct sockaddr_in6 *in6 = (const void *)address;
@@ -415,7 +415,6 @@ static int format_sockaddr(const struct sockaddr_storage *address, size_t n, cha
                         snprintf(out, room, "unix:%.*s", (int)length, un->sun_path);
         } else
                 out[0] = 0;
-        return 0;
 }
 
 int cosmos__record_decode_sockaddr(struct cosmos__slice body, char *out, size_t room)
@@ -438,7 +437,8 @@ int cosmos__record_decode_sockaddr(struct cosmos__slice body, char *out, size_t 
                                 return -EBADMSG;
                         ((uint8_t *)&address)[i] = (uint8_t)byte;
                 }
-                return format_sockaddr(&address, n, out, room);
+                cosmos__format_sockaddr(&address, n, out, room);
+                return 0;
         }
         return -EBADMSG;
 }

@@ -14,6 +14,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+struct sockaddr_storage;
+
 /* Types of record that we read (linux/audit.h). */
 enum cosmos__record_type {
         COSMOS__RECORD_SYSCALL = 1300,
@@ -83,9 +85,10 @@ int cosmos__record_parse_path(struct cosmos__slice body, struct cosmos__path_rec
  * `room` bytes. Long arguments come in pieces (a1[0]=, a1[1]=). Returns the bytes used. */
 size_t cosmos__record_decode_execve(struct cosmos__slice body, char *out, size_t room);
 
-/* "192.0.2.1:80", "[2001:db8::1]:80", "unix:/path" ("unix:@name" if abstract) from
- * a SOCKADDR record, NUL-terminated; an empty text for other families.
- * 0 or -EBADMSG. `room` of at least 128. */
+/* "192.0.2.1:80", "[2001:db8::1]:80", "unix:/path" ("unix:@name" if abstract) from the first
+ * `n` bytes of an address, NUL-terminated; an empty text for other families. `room` of at least 128. */
+void cosmos__format_sockaddr(const struct sockaddr_storage *address, size_t n, char *out, size_t room);
+/* The same from a SOCKADDR record. 0 or -EBADMSG. */
 int cosmos__record_decode_sockaddr(struct cosmos__slice body, char *out, size_t room);
 
 #endif

@@ -238,6 +238,45 @@ static void get_process(struct reader *r, bool needed)
         get_string(r, "exe", false, &e->exe);
 }
 
+/* One of the names that `name_of` gives to 0, 1, ...; what a later version writes is not known. */
+static void get_class(struct reader *r, const char *key, const char *(*name_of)(unsigned int), uint32_t bit,
+                      unsigned int *ret)
+{
+        const char *text = NULL, *name;
+
+        get_string(r, key, false, &text);
+        for (unsigned int i = 0; text && (name = name_of(i)); i++)
+                if (strcmp(text, name) == 0) {
+                        *ret = i;
+                        r->event->known |= bit;
+                }
+}
+
+static const char *fd_kind_name(unsigned int i)
+{
+        return cosmos_fd_kind_name((enum cosmos_fd_kind)i);
+}
+
+static const char *path_class_name(unsigned int i)
+{
+        return cosmos_path_class_name((enum cosmos_path_class)i);
+}
+
+static void get_classes(struct reader *r)
+{
+        unsigned int kind = 0, path_class = 0;
+        json_int_t size;
+
+        get_class(r, "fd_kind", fd_kind_name, COSMOS_KNOWN_FD_KIND, &kind);
+        get_class(r, "path_class", path_class_name, COSMOS_KNOWN_PATH_CLASS, &path_class);
+        r->event->fd_kind = (enum cosmos_fd_kind)kind;
+        r->event->path_class = (enum cosmos_path_class)path_class;
+        if (get_integer(r, "size_class", false, 0, COSMOS_SIZE_CLASSES - 1, &size)) {
+                r->event->size_class = (uint32_t)size;
+                r->event->known |= COSMOS_KNOWN_SIZE_CLASS;
+        }
+}
+
 static void get_call(struct reader *r)
 {
         struct cosmos_event *e = r->event;
@@ -260,6 +299,7 @@ static void get_call(struct reader *r)
         get_string(r, "path", false, &e->path);
         get_string(r, "argv", false, &e->argv);
         get_string(r, "addr", false, &e->addr);
+        get_classes(r);
         if (e->syscall && !*e->syscall)
                 fail(r, "syscall", "is empty");
 }
@@ -283,6 +323,7 @@ static void get_head(struct reader *r)
         json_int_t format;
 
         get_string(r, "source", false, &r->event->source);
+        get_string(r, "calls", false, &r->event->calls);
         if (get_integer(r, "format", true, 1, INT64_MAX, &format) && format > COSMOS__TRACE_FORMAT)
                 r->error = cosmos__fail(r->reterr, -COSMOS_EVERSION,
                                         "the trace is of format %lld, this library reads up to %d: use a newer one",

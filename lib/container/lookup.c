@@ -144,7 +144,7 @@ static int find_cgroup(struct cosmos_resolver *r, struct cosmos__container *cont
         return try_cgroup(r, container, controllers, (size_t)(comma - controllers), cgroup);
 }
 
-static int get_container(struct cosmos_resolver *r, const char *id, struct cosmos__container **ret)
+int cosmos__lookup_id(struct cosmos_resolver *r, const char *id, struct cosmos__container **ret)
 {
         bool is_new;
         struct cosmos__container *container = cosmos__container_get(&r->table, id, &is_new);
@@ -165,7 +165,7 @@ static int container_by_cgroup(struct cosmos_resolver *r, int32_t pid, struct co
 
         if (found <= 0)
                 return found;
-        error = get_container(r, cgroup.id, ret);
+        error = cosmos__lookup_id(r, cgroup.id, ret);
         if (error == 0 && !(*ret)->cgroup)
                 error = find_cgroup(r, *ret, &cgroup);
         return error < 0 ? error : 1;
@@ -271,7 +271,7 @@ static int by_ancestors(struct cosmos_resolver *r, const struct subject *s, int3
                 if (error == -ENOMEM || error > 0)
                         return MIN(error, 0);
                 if (is_shim(stat.comm) && cosmos__proc_shim_id(&r->proc, ppid, id) == 0) {
-                        error = get_container(r, id, &container);
+                        error = cosmos__lookup_id(r, id, &container);
                         if (error == 0)
                                 under_runtime(r, s, ppid, container, who);
                         return error;
@@ -302,7 +302,7 @@ static int by_proc(struct cosmos_resolver *r, const struct subject *s, const str
         if (cosmos__proc_shim_id(&r->proc, s->pid, id) < 0)
                 return 0;
         who->flags |= COSMOS__WHO_SHIM;
-        return get_container(r, id, &who->serves);
+        return cosmos__lookup_id(r, id, &who->serves);
 }
 
 /* What is known of the process `pid` at the time of the event, which is its child's. 1; 0: nothing. */
@@ -357,7 +357,7 @@ static int by_command_line(struct cosmos_resolver *r, const struct subject *s, s
         if (!cosmos__is_id(option) || (option[sizeof(id) - 1] && option[sizeof(id) - 1] != ' '))
                 return 0;
         memcpy(id, option, sizeof(id) - 1);
-        error = get_container(r, id, &who->serves);
+        error = cosmos__lookup_id(r, id, &who->serves);
         if (error == 0)
                 who->flags |= COSMOS__WHO_SHIM;
         return error;

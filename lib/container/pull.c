@@ -25,6 +25,12 @@ COSMOS_API int cosmos_resolver_pull(cosmos_resolver *resolver, cosmos_collector 
                 r = cosmos_resolver_feed(resolver, event, reterr); /* NULL: a tick */
                 if (r < 0)
                         return r;
+                if (resolver->unwanted) {
+                        resolver->unwanted->ignored = true;
+                        r = cosmos_collector_ignore(collector, TAKE_PTR(resolver->unwanted)->id);
+                        if (r < 0)
+                                return cosmos__fail(reterr, r, "container resolver: cannot have a container ignored");
+                }
                 if (drained) /* all that can still come is what the tick has found */
                         return cosmos_resolver_next(resolver, ret_event);
         }

@@ -131,7 +131,7 @@ static int tick_container(struct cosmos_resolver *r, struct cosmos__container *c
 {
         int error = container->started || container->name_tries ? cosmos__names_find(r, container, 0, now) : 0;
 
-        if (error < 0)
+        if (error < 0 || container->told)
                 return error;
         if (!is_gone(r, container, now))
                 container->gone = 0;
@@ -181,9 +181,54 @@ static int tick(struct cosmos_resolver *r, int64_t now)
 
 /* ---- events ----------------------------------------------------------------- */
 
+static int deliver(struct cosmos_resolver *r, const struct cosmos_event *event, struct cosmos__container *container)
+{
+        int error = start(r, container, event->timestamp, event->timestamp_digits);
+
+        if (error < 0)
+                return error;
+        r->in = *event;
+        fill_container(&r->in, container);
+        r->fed = true;
+        return cosmos__queue_push(r, &(struct cosmos__pending){.type = COSMOS_EVENT_CALL});
+}
+
+/*
+ * An event of a collector that knows containers by itself. What is left to be found out is the
+ * name, and with it whether the container is wanted.
+ */
+static int feed_told(struct cosmos_resolver *r, const struct cosmos_event *event)
+{
+        struct cosmos__container *container;
+        bool is_id = strlen(event->container_id) == COSMOS__ID_SIZE - 1 && cosmos__is_id(event->container_id);
+        int error = is_id ? cosmos__lookup_id(r, event->container_id, &container)
+                                                       : -COSMOS_EFORMAT;
+
+        if (error < 0)
+                return error;
+        container->told = true;
+        if (event->type == COSMOS_EVENT_CONTAINER_STOP)
+                return stop(r, container);
+        if (!container->named) {
+                int64_t now = cosmos__boottime();
+
+                error = event->type == COSMOS_EVENT_CONTAINER_START
+                            ? cosmos__names_find_early(r, container, now)
+                            : cosmos__names_find(r, container, event->pid, now);
+                if (error < 0)
+                        return error;
+        }
+        if (container->named && !container->selected && !container->ignored)
+                r->unwanted = container;
+        if (!container->selected || event->type == COSMOS_EVENT_CONTAINER_START)
+                return 0;
+        /* Before its first call there is nothing that could be lost or end. */
+        return event->type == COSMOS_EVENT_CALL || container->started ? deliver(r, event, container) : 0;
+}
+
 static int feed_live(struct cosmos_resolver *r, const struct cosmos_event *event, int64_t now)
 {
-        struct cosmos__pending pending = {.type = COSMOS_EVENT_CALL};
+        struct cosmos_event with_start = *event;
         struct cosmos__container *container;
         const struct cosmos__who *who;
         int error;
@@ -203,17 +248,11 @@ static int feed_live(struct cosmos_resolver *r, const struct cosmos_event *event
         error = cosmos__names_find(r, container, event->pid, now);
         if (error < 0 || !container->selected)
                 return error;
-        error = start(r, container, event->timestamp, event->timestamp_digits);
-        if (error < 0)
-                return error;
-        r->in = *event;
-        fill_container(&r->in, container);
         if ((who->flags & COSMOS__WHO_START) && !(event->known & COSMOS_KNOWN_PROC_START)) {
-                r->in.proc_start = who->start;
-                r->in.known |= COSMOS_KNOWN_PROC_START;
+                with_start.proc_start = who->start;
+                with_start.known |= COSMOS_KNOWN_PROC_START;
         }
-        r->fed = true;
-        return cosmos__queue_push(r, &pending);
+        return deliver(r, &with_start, container);
 }
 
 /* Live: what is said of the whole source comes out whatever is selected; starts
@@ -249,6 +288,8 @@ static int feed(struct cosmos_resolver *r, const struct cosmos_event *event)
         }
         if (!event)
                 return tick(r, cosmos__boottime());
+        if (event->container_id)
+                return feed_told(r, event);
         if (event->type == COSMOS_EVENT_CALL || event->type == COSMOS_EVENT_THREAD_EXIT)
                 return feed_live(r, event, cosmos__boottime());
         return is_of_source(event) ? pass(r, event) : 0;
@@ -265,6 +306,7 @@ COSMOS_API int cosmos_resolver_feed(cosmos_resolver *r, const struct cosmos_even
         if (r->queue_first == r->queue_n)
                 r->queue_first = r->queue_n = 0;
         r->fed = false;
+        r->unwanted = NULL; /* tables are trimmed between events */
         result = feed(r, event);
         if (result < 0)
                 return cosmos__fail(reterr, result, "container resolver: %s",

@@ -39,6 +39,7 @@ struct cosmos_resolver {
         struct cosmos_event in, out;
         uint32_t pulled; /* events by pull(), modulo 2^32 */
         bool fed;        /* `in` waits in the queue: the caller's strings are in use */
+        struct cosmos__container *unwanted; /* to be told to the collector; NULL: none */
 };
 
 /* lookup.c: who made this call? The answer is lent until the next call here. */
@@ -50,6 +51,9 @@ int cosmos__lookup_running(struct cosmos_resolver *r, int32_t pid, int64_t now, 
 bool cosmos__lookup_alive(struct cosmos_resolver *r, struct cosmos__process *process, int64_t now);
 /* Is this event a program's successful start? */
 bool cosmos__is_exec(const struct cosmos_event *event);
+
+/* The container of an id, made if it is new. -ENOMEM. */
+int cosmos__lookup_id(struct cosmos_resolver *r, const char *id, struct cosmos__container **ret);
 
 /* names.c: find out name and image if that is still to be done, and with them
  * whether the container is selected. `pid`: one of its processes, or 0. */

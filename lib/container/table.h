@@ -36,6 +36,8 @@ struct cosmos__container {
         bool selected;
         bool started; /* its start was delivered; implies selected */
         bool warned;  /* of processes that are not audited */
+        bool told;    /* the collector knows containers, and says when this one stops */
+        bool ignored; /* the collector was told that it is not wanted */
 };
 
 /* What is known of a process: the answer to "who made this call?". */

@@ -217,6 +217,21 @@ static int check_source(const cosmos_detector *d, const struct cosmos_event *eve
                             cosmos__quote_str(source, sizeof(source), event->source), d->info.source);
 }
 
+/* A model of all calls that is fed with some would find the others' absence odd, and the other way round. */
+static int check_calls(const cosmos_detector *d, const struct cosmos_event *event, struct cosmos_diag *reterr)
+{
+        const char *learnt = cosmos_model_metadata(d->model, "cosmos.calls"), *given = event->calls ? event->calls : "all";
+        char quoted[2][128];
+
+        if (!learnt || strcmp(learnt, given) == 0)
+                return 0;
+        return cosmos__fail(reterr, -COSMOS_EMISMATCH,
+                            "the trace holds these calls: %s, but the model was trained on: %s; collect the same ones "
+                            "(cosmos-collect --calls)",
+                            cosmos__quote_str(quoted[0], sizeof(quoted[0]), given),
+                            cosmos__quote_str(quoted[1], sizeof(quoted[1]), learnt));
+}
+
 COSMOS_API int cosmos_detector_feed(cosmos_detector *d, const struct cosmos_event *event, struct cosmos_diag *reterr)
 {
         struct cosmos_step step;
@@ -224,6 +239,8 @@ COSMOS_API int cosmos_detector_feed(cosmos_detector *d, const struct cosmos_even
 
         if (event && event->type == COSMOS_EVENT_TRACE)
                 r = check_source(d, event, reterr);
+        if (r == 0 && event && event->type == COSMOS_EVENT_TRACE && event->source)
+                r = check_calls(d, event, reterr);
         if (event && event->type == COSMOS_EVENT_LOSS)
                 d->stats.losses++;
         if (r == 0)

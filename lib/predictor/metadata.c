@@ -261,11 +261,6 @@ static int get_optional(const json_t *metadata, struct cosmos_model_info *info, 
                         return cosmos__fail(reterr, -COSMOS_EFORMAT,
                                             "metadata key 'cosmos.quantile' is there, but 'cosmos.threshold' is not");
         }
-        if (json_object_get(metadata, "cosmos.calls")) {
-                r = get_fixed(metadata, "cosmos.calls", "all", "'all'", reterr);
-                if (r < 0)
-                        return r;
-        }
         info->source = json_string_value(json_object_get(metadata, "cosmos.source"));
         if (!info->source)
                 info->source = "";

@@ -26,6 +26,7 @@ struct call {
 struct cosmos_corpus {
         cosmos_vocab *vocab;
         char source[32];
+        char *call_set; /* NULL: all */
         size_t n_sequences, n_calls;
         uint64_t *offsets;
         uint32_t *tokens;
@@ -170,6 +171,12 @@ static int take_event(struct reading *reading, const struct cosmos_event *event,
 
         if (event->type == COSMOS_EVENT_TRACE && event->source)
                 snprintf(reading->corpus->source, sizeof(reading->corpus->source), "%s", event->source);
+        if (event->type == COSMOS_EVENT_TRACE && event->calls) {
+                free(reading->corpus->call_set);
+                reading->corpus->call_set = strdup(event->calls);
+                if (!reading->corpus->call_set)
+                        return -ENOMEM;
+        }
         r = cosmos_resolver_feed(reading->resolver, event, reterr);
         while (r >= 0 && (r = cosmos_resolver_next(reading->resolver, &event)) > 0) {
                 r = cosmos_sequencer_feed(reading->sequencer, event, reterr);
@@ -318,11 +325,17 @@ COSMOS_API const char *cosmos_corpus_source(const cosmos_corpus *corpus)
         return corpus->source;
 }
 
+COSMOS_API const char *cosmos_corpus_call_set(const cosmos_corpus *corpus)
+{
+        return corpus->call_set ? corpus->call_set : "all";
+}
+
 COSMOS_API cosmos_corpus *cosmos_corpus_free(cosmos_corpus *corpus)
 {
         if (!corpus)
                 return NULL;
         cosmos_vocab_free(corpus->vocab);
+        free(corpus->call_set);
         free(corpus->offsets);
         free(corpus->tokens);
         free(corpus->timestamps);

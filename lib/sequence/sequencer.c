@@ -249,15 +249,24 @@ static void end_step(cosmos_sequencer *s, struct sequence *q, enum cosmos_end en
 
 /* ---- what an event ends ------------------------------------------------------------------ */
 
+/* A loss hits one thread if it names it, else all of a container, else all. */
+static bool hits(const cosmos_sequencer *s, const struct cosmos_event *e, const struct sequence *q)
+{
+        if (e->known & COSMOS_KNOWN_TID)
+                return key_is(s, q, e);
+        return !e->container_id || equal(q->key.container_id, e->container_id);
+}
+
 /* Does this event, one that may end many, end the sequence? */
-static bool ends(const struct cosmos_event *e, const struct sequence *q, enum cosmos_end *ret_end)
+static bool ends(const cosmos_sequencer *s, const struct cosmos_event *e, const struct sequence *q,
+                 enum cosmos_end *ret_end)
 {
         if (!e) {
                 *ret_end = COSMOS_END_TRACE;
                 return true;
         }
         *ret_end = e->type == COSMOS_EVENT_LOSS ? COSMOS_END_LOSS : COSMOS_END_CONTAINER_STOP;
-        return (e->type == COSMOS_EVENT_LOSS && !e->container_id) || equal(q->key.container_id, e->container_id);
+        return e->type == COSMOS_EVENT_LOSS ? hits(s, e, q) : equal(q->key.container_id, e->container_id);
 }
 
 /* A loss and a stop may end many sequences, and so does the end of the trace. */
@@ -276,7 +285,7 @@ static bool close_next(cosmos_sequencer *s, struct cosmos_step *ret)
                 struct sequence *q = CONTAINER_OF(s->cursor, struct sequence, idle);
 
                 s->cursor = s->cursor->next;
-                if (ends(s->event, q, &end)) {
+                if (ends(s, s->event, q, &end)) {
                         end_step(s, q, end, ret);
                         return true;
                 }

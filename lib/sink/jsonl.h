@@ -2,7 +2,7 @@
 /*
  * Writer of the lines of a trace (docs/formats.md): an event or a score to one
  * JSON object, with its newline. No I/O; nothing is allocated once the buffer
- * has the size of the longest line.
+ * has room for the longest line, were each byte of its strings escaped.
  */
 #ifndef COSMOS_JSONL_H
 #define COSMOS_JSONL_H

@@ -48,47 +48,62 @@ static void compact(cosmos_sink *sink)
 {
         struct cosmos__buffer *b = &sink->buffer;
 
+        if (sink->written == 0)
+                return;
         memmove(b->data, b->data + sink->written, b->size - sink->written);
         b->size -= sink->written;
         sink->written = 0;
 }
 
-static int fd_flush(cosmos_sink *sink, struct cosmos_diag *reterr)
+/* Write the first `n` bytes of the buffer. */
+static int fd_write(cosmos_sink *sink, size_t n, struct cosmos_diag *reterr)
 {
-        struct cosmos__buffer *b = &sink->buffer;
+        while (sink->written < n) {
+                ssize_t done = write(sink->fd, sink->buffer.data + sink->written, n - sink->written);
 
-        while (sink->written < b->size) {
-                ssize_t n = write(sink->fd, b->data + sink->written, b->size - sink->written);
-
-                if (n < 0 && errno == EINTR)
+                if (done < 0 && errno == EINTR)
                         continue;
-                if (n < 0) {
+                if (done < 0) {
                         int r = -errno;
 
                         compact(sink);
                         return cosmos__fail(reterr, r, "cannot write the output: %s", strerrordesc_np(-r));
                 }
-                sink->written += (size_t)n;
+                sink->written += (size_t)done;
         }
-        b->size = sink->written = 0;
+        compact(sink);
         return 0;
 }
 
-static int fd_added(cosmos_sink *sink, int r, struct cosmos_diag *reterr)
+static int fd_flush(cosmos_sink *sink, struct cosmos_diag *reterr)
+{
+        return fd_write(sink, sink->buffer.size, reterr);
+}
+
+/*
+ * The line that no longer fits waits for the next write: 64 KiB is what a pipe
+ * holds, and for the few bytes above it we would sleep until its reader has
+ * taken a page, and be woken for each.
+ */
+static int fd_added(cosmos_sink *sink, size_t before, int r, struct cosmos_diag *reterr)
 {
         if (r < 0)
                 return cosmos__fail(reterr, r, "out of memory for a line");
-        return sink->buffer.size >= FLUSH_BYTES ? fd_flush(sink, reterr) : 0;
+        return sink->buffer.size > FLUSH_BYTES ? fd_write(sink, before, reterr) : 0;
 }
 
 static int fd_event(cosmos_sink *sink, const struct cosmos_event *event, struct cosmos_diag *reterr)
 {
-        return fd_added(sink, cosmos__jsonl_event(&sink->buffer, event), reterr);
+        size_t before = sink->buffer.size;
+
+        return fd_added(sink, before, cosmos__jsonl_event(&sink->buffer, event), reterr);
 }
 
 static int fd_score(cosmos_sink *sink, const struct cosmos_score *score, struct cosmos_diag *reterr)
 {
-        return fd_added(sink, cosmos__jsonl_score(&sink->buffer, score), reterr);
+        size_t before = sink->buffer.size;
+
+        return fd_added(sink, before, cosmos__jsonl_score(&sink->buffer, score), reterr);
 }
 
 static const struct sink_ops fd_ops = {fd_event, fd_score, fd_flush};

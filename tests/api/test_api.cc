@@ -4,6 +4,7 @@
 
 #include <support.h>
 
+#include <sys/wait.h>
 #include <cerrno>
 #include <cmath>
 #include <cstring>
@@ -107,6 +108,91 @@ TEST(ApiOptions, OfAudit)
         expect_sizes<cosmos_audit_options>(
             [&](auto *o, cosmos_diag *diag) { return cosmos_collector_open_audit(&collector, o, diag); }, false);
         EXPECT_EQ(collector, nullptr);
+}
+
+TEST(ApiOptions, OfBpf)
+{
+        cosmos_collector *collector = nullptr;
+        cosmos_bpf_options options = {};
+        cosmos_diag diag = {""};
+        auto set = [&](const std::function<void(cosmos_bpf_options &)> &change) {
+                options = {};
+                options.size = sizeof(options);
+                change(options);
+                diag.text[0] = 0;
+                return cosmos_collector_open_bpf(&collector, &options, &diag);
+        };
+
+        /* Nothing is asked of the kernel before the options are known to be good. */
+        if (cosmos_collector_open_bpf(&collector, &options, nullptr) == -COSMOS_EUNAVAILABLE)
+                GTEST_SKIP() << "built without the bpf backend";
+        expect_sizes<cosmos_bpf_options>(
+            [&](auto *o, cosmos_diag *reterr) { return cosmos_collector_open_bpf(&collector, o, reterr); }, false);
+        for (uint32_t bit = 0; bit < 32; bit++) {
+                const bool may_be_without = bit < 2, may_be_with = bit >= 2 && bit < 5;
+
+                EXPECT_TRUE(may_be_without || set([&](auto &o) { o.without = 1u << bit; }) == -EINVAL) << bit;
+                EXPECT_TRUE(may_be_without || contains(diag.text, "without")) << diag.text;
+                EXPECT_TRUE(may_be_with || set([&](auto &o) { o.with = 1u << bit; }) == -EINVAL) << bit;
+                EXPECT_TRUE(may_be_with || contains(diag.text, "with")) << diag.text;
+        }
+        EXPECT_EQ(set([](auto &o) {
+                          o.with = COSMOS_BPF_PATH_CLASS;
+                          o.without = COSMOS_BPF_TEXT;
+                  }),
+                  -EINVAL);
+        EXPECT_TRUE(contains(diag.text, "path")) << diag.text;
+        for (uint32_t bytes : {1u, 4096u, 32768u, 65535u, 65537u, (1u << 16) + 4096u, (1u << 30) + 1, 1u << 31, ~0u}) {
+                EXPECT_EQ(set([&](auto &o) { o.ring_bytes = bytes; }), -EINVAL) << bytes;
+                EXPECT_TRUE(contains(diag.text, "ring_bytes") && contains(diag.text, std::to_string(bytes)))
+                    << diag.text;
+        }
+        EXPECT_EQ(collector, nullptr);
+}
+
+/* As a user who may not use eBPF, whatever this machine allows: what is wrong with the
+ * options is said first. */
+TEST(ApiOptions, OfBpfWithoutPrivileges)
+{
+        const char *calls[] = {"read", "openta"};
+        cosmos_bpf_options unknown = {};
+        auto open_as_nobody = [](const cosmos_bpf_options *options) {
+                std::string said;
+                char text[sizeof(cosmos_diag) + 32];
+                int fds[2];
+
+                EXPECT_EQ(pipe(fds), 0);
+                pid_t child = fork();
+                if (child == 0) {
+                        cosmos_collector *collector = nullptr;
+                        cosmos_diag diag = {""};
+                        int r = geteuid() == 0 && setresuid(65534, 65534, 65534) < 0
+                                    ? 1
+                                    : cosmos_collector_open_bpf(&collector, options, &diag);
+
+                        dprintf(fds[1], "%d %s", r, diag.text);
+                        _exit(collector != nullptr);
+                }
+                close(fds[1]);
+                for (ssize_t n; (n = read(fds[0], text, sizeof(text))) > 0;)
+                        said.append(text, static_cast<size_t>(n));
+                close(fds[0]);
+                int status = 1;
+                EXPECT_EQ(waitpid(child, &status, 0), child);
+                EXPECT_EQ(status, 0);
+                return said;
+        };
+
+        unknown.size = sizeof(unknown);
+        if (cosmos_bpf_options none = {}; contains(open_as_nobody(&none), std::to_string(-COSMOS_EUNAVAILABLE)))
+                GTEST_SKIP() << "built without the bpf backend";
+        std::string said = open_as_nobody(nullptr);
+        EXPECT_EQ(said.find(std::to_string(-COSMOS_EUNAVAILABLE) + " eBPF can't be used: "), 0u) << said;
+        unknown.calls = calls;
+        unknown.n_calls = 2;
+        said = open_as_nobody(&unknown);
+        EXPECT_EQ(said.find(std::to_string(-EINVAL) + " "), 0u) << said;
+        EXPECT_TRUE(contains(said, "'openta'")) << said;
 }
 
 TEST(ApiOptions, OfReplay)

@@ -205,7 +205,18 @@ TEST(Cli, BadArguments)
                                                          {"--duration", "x"},
                                                          {"--duration", "1s"},
                                                          {"--duration", "nan"},
-                                                         {"--backend", "bpf"},
+                                                         {"--backend", "ebpf"},
+                                                         {"--backend", ""},
+                                                         {"--with", "fd,nonsense"},
+                                                         {"--with", "exe"},
+                                                         {"--without", "fd"},
+                                                         {"--calls"},
+                                                         {"--calls", "read", "--replay", trace},
+                                                         {"--with", "fd", "--replay", trace},
+                                                         {"--without", "exe", "--replay", trace},
+                                                         {"--backend", "audit", "--calls", "read"},
+                                                         {"--with", "size", "--backend", "audit"},
+                                                         {"--backend", "audit", "--without", "text"},
                                                          {"--replay"}}) {
                 Result r = run(collect, a);
 
@@ -215,6 +226,17 @@ TEST(Cli, BadArguments)
         for (int i = 0; i < 300; i++)
                 many.insert(many.end(), {"-c", "name"});
         expect_error(run(collect, many), {"256"});
+}
+
+/* As a shell makes it of a variable that is not set. */
+TEST(Cli, AnEmptyListIsNotEverything)
+{
+        for (const char *option : {"--calls", "--with", "--without"})
+                for (const char *list : {"", ","}) {
+                        Result r = run(collect, {option, list, "--replay", trace});
+
+                        EXPECT_EQ(r.status, 2) << option << " '" << list << "': " << r.err;
+                }
 }
 
 /* ---- cosmos-score ------------------------------------------------------------------------- */

@@ -26,6 +26,7 @@ static void check_same_call(const struct cosmos_event *a, const struct cosmos_ev
         check(same(a->syscall, b->syscall) && a->arch == b->arch && a->n_args == b->n_args);
         check(memcmp(a->args, b->args, sizeof(a->args)) == 0);
         check(same(a->path, b->path) && same(a->argv, b->argv) && same(a->addr, b->addr));
+        check(a->fd_kind == b->fd_kind && a->size_class == b->size_class && a->path_class == b->path_class);
 }
 
 static void check_same(const struct cosmos_event *a, const struct cosmos_event *b)
@@ -36,7 +37,8 @@ static void check_same(const struct cosmos_event *a, const struct cosmos_event *
         check(a->proc_start == b->proc_start && a->thread_start == b->thread_start);
         check(same(a->container_id, b->container_id) && same(a->container_name, b->container_name));
         check(same(a->image, b->image) && same(a->host, b->host) && same(a->comm, b->comm) && same(a->exe, b->exe));
-        check(a->loss_kind == b->loss_kind && a->loss_count == b->loss_count && same(a->source, b->source));
+        check(a->loss_kind == b->loss_kind && a->loss_count == b->loss_count);
+        check(same(a->source, b->source) && same(a->calls, b->calls));
         check_same_call(a, b);
 }
 

@@ -16,36 +16,37 @@ import harness  # noqa: E402
 LIMIT = 180  # seconds for one test
 
 
-def missing():
-    """Why nothing can be tested live here, or None."""
-    if os.geteuid() != 0:
-        return "needs root"
-    if not harness.COLLECT.exists():
-        return f"{harness.COLLECT} is not built"
-    if not shutil.which("auditctl"):
-        return "needs auditctl (package auditd)"
-    status = harness.run("auditctl", "-s", check=False)
-    if status.returncode != 0 or "enabled" not in status.stdout:
-        return f"the kernel's audit system can't be reached: {status.stderr.strip() or status.stdout.strip()}"
-    state = harness.audit_status()
-    if state["enabled"] == 2:
-        return "the audit configuration is locked until the next boot (enabled 2)"
-    if state["pid"] != 0:
-        return "another process owns the audit stream"
-    return None
+MISSING = {"bpf": harness.missing_bpf, "audit": harness.missing_audit}
+
+
+def pytest_configure(config):
+    for backend in harness.BACKENDS:
+        config.addinivalue_line("markers", f"{backend}: needs what the {backend} backend needs")
+
+
+def pytest_generate_tests(metafunc):
+    """A test is run with the backend that its marks name, else with each."""
+    if "backend" in metafunc.fixturenames:
+        marked = [name for name in harness.BACKENDS if metafunc.definition.get_closest_marker(name)]
+        metafunc.parametrize(
+            "backend",
+            [pytest.param(name, marks=getattr(pytest.mark, name)) for name in marked or harness.BACKENDS],
+        )
 
 
 def pytest_collection_modifyitems(items):
-    reason = missing()
-    if reason:
-        for item in items:
-            item.add_marker(pytest.mark.skip(reason=reason))
+    anything = harness.missing()
+    reasons = {} if anything else {backend: missing() for backend, missing in MISSING.items()}
+    for item in items:
+        for reason in [anything, *(reasons.get(mark.name) for mark in item.iter_markers())]:
+            if reason:
+                item.add_marker(pytest.mark.skip(reason=reason))
 
 
 @pytest.fixture(scope="session", autouse=True)
 def kernel_at_first():
-    """The audit state that all tests together must leave."""
-    if missing():
+    """The audit state that all tests together must leave; None where audit is not here."""
+    if harness.missing():
         yield None
         return
     state = harness.audit_state()
@@ -56,10 +57,10 @@ def kernel_at_first():
 @pytest.fixture(autouse=True)
 def kernel(kernel_at_first):
     """Each test must leave the kernel as it was; if not, it fails and that is mended."""
-    state = harness.audit_state()
+    state = kernel_at_first and harness.audit_state()
     yield state
     try:
-        now = harness.audit_state()
+        now = kernel_at_first and harness.audit_state()
         assert now == state, "the test left the kernel's audit settings changed"
     finally:
         harness.audit_restore(state)
@@ -92,25 +93,57 @@ def started():
 
 
 @pytest.fixture
-def collect(started, tmp_path):
+def collect(started, tmp_path, backend):
     """collect(ARGUMENT...): a collector that is ready."""
     count = 0
 
     def start(*arguments, **options):
         nonlocal count
         count += 1
+        options.setdefault("backend", backend)
         return started(harness.Collector(tmp_path / f"trace{count}.jsonl", *arguments, **options))
 
     return start
 
 
 @pytest.fixture(scope="session")
-def daemon(tmp_path_factory):
-    for tool in ("dockerd", "docker", "cc"):
+def guest(tmp_path_factory):
+    """The program that runs in containers."""
+    if not shutil.which("cc"):
+        pytest.skip("needs cc")
+    return harness.build_guest(tmp_path_factory.mktemp("guest"))
+
+
+@pytest.fixture
+def box(guest):
+    """box(): a container that is nothing but its cgroup."""
+    boxes = []
+
+    def make(*arguments, **options):
+        boxes.append(harness.Box(guest, *arguments, **options))
+        return boxes[-1]
+
+    yield make
+    for each in boxes:
+        each.close()
+
+
+@pytest.fixture
+def runc(tmp_path, guest):
+    if not shutil.which("runc"):
+        pytest.skip("needs runc")
+    runc = harness.Runc(tmp_path / "runc", guest)
+    yield runc
+    runc.close()
+
+
+@pytest.fixture(scope="session")
+def daemon(tmp_path_factory, guest):
+    for tool in ("dockerd", "docker"):
         if not shutil.which(tool):
             pytest.skip(f"needs {tool}")
     try:
-        docker = harness.Docker(tmp_path_factory.mktemp("docker"))
+        docker = harness.Docker(tmp_path_factory.mktemp("docker"), guest)
     except RuntimeError as error:
         pytest.skip(f"Docker does not start here: {error}")
     yield docker

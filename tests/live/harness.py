@@ -4,6 +4,7 @@ process, and containers. Each wait is bounded, and all that is started is ended.
 import json
 import os
 import re
+import secrets
 import select
 import shutil
 import signal
@@ -17,6 +18,11 @@ TREE = HERE.parent.parent
 BUILD = Path(os.environ.get("COSMOS_BUILD", TREE / "build"))
 COLLECT = BUILD / "cli" / "cosmos-collect"
 SCORE = BUILD / "cli" / "cosmos-score"
+
+# Numbers of calls.
+READ, POLL, NANOSLEEP, PPOLL = 0, 7, 35, 271
+
+BACKENDS = ("bpf", "audit")
 
 # These change by themselves.
 VOLATILE = {"lost", "backlog", "backlog_wait_time_actual"}
@@ -42,6 +48,44 @@ def until(condition, timeout, what):
     raise AssertionError(f"{what}: not within {timeout} s")
 
 
+# --- what there is on this machine -------------------------------------------------
+
+
+def missing():
+    """Why nothing can be tested live here, or None."""
+    if os.geteuid() != 0:
+        return "needs root"
+    if not COLLECT.exists():
+        return f"{COLLECT} is not built"
+    return None
+
+
+def missing_bpf():
+    """Why the bpf backend can't be tested here, or None."""
+    if not os.access("/sys/kernel/btf/vmlinux", os.R_OK):
+        return "this kernel does not describe its types (/sys/kernel/btf/vmlinux)"
+    if os.readlink("/proc/self/ns/pid") != "pid:[4026531836]":
+        return "this is not the host's pid namespace"
+    return None
+
+
+def missing_audit():
+    """Why the audit backend can't be tested here, or None."""
+    if "COSMOS_NO_AUDIT" in os.environ:
+        return "COSMOS_NO_AUDIT is set: audit must not be touched"
+    if not shutil.which("auditctl"):
+        return "needs auditctl (package auditd)"
+    status = run("auditctl", "-s", check=False)
+    if status.returncode != 0 or "enabled" not in status.stdout:
+        return f"the kernel's audit system can't be reached: {status.stderr.strip() or status.stdout.strip()}"
+    state = audit_status()
+    if state["enabled"] == 2:
+        return "the audit configuration is locked until the next boot (enabled 2)"
+    if state["pid"] != 0:
+        return "another process owns the audit stream"
+    return None
+
+
 # --- the kernel's audit system ---------------------------------------------------
 
 
@@ -55,13 +99,17 @@ def audit_status():
 
 
 def audit_state():
-    """All of it that must be as before: settings and rules."""
+    """All of it that must be as before: settings and rules. None: it can't be asked."""
+    if not shutil.which("auditctl") or run("auditctl", "-s", check=False).returncode != 0:
+        return None
     settings = {name: value for name, value in audit_status().items() if name not in VOLATILE}
     return settings, run("auditctl", "-l").stdout.splitlines()
 
 
 def audit_restore(state):
     """Make it as it was, whatever a test did. Says whether there was need to."""
+    if state is None or "COSMOS_NO_AUDIT" in os.environ:
+        return False
     if re.search(r"^pid [1-9]", run("auditctl", "-s").stdout, re.M) and audit_status()["pid"] == 0:
         run("auditctl", "-e", "1")
         time.sleep(0.5)
@@ -96,6 +144,19 @@ def alive(pid):
         return not re.search(r"^State:\s+[ZX]", Path(f"/proc/{pid}/status").read_text(), re.M)
     except (FileNotFoundError, ProcessLookupError):
         return False
+
+
+def blocked_in(pid, tid=None):
+    """The number of the call that a thread waits in; None: it runs, or is gone."""
+    try:
+        first = Path(f"/proc/{pid}/task/{tid or pid}/syscall").read_text().split()[0]
+    except (FileNotFoundError, ProcessLookupError):
+        return None
+    return int(first) if first.isdigit() else None
+
+
+def threads(pid):
+    return sorted(int(path.name) for path in Path(f"/proc/{pid}/task").iterdir())
 
 
 class Process:
@@ -156,11 +217,13 @@ class Process:
 
 
 class Collector(Process):
-    """cosmos-collect, writing to a file, once its rules are active."""
+    """cosmos-collect, writing to a file, once it collects."""
 
-    def __init__(self, output, *arguments, ready=True, **options):
+    def __init__(self, output, *arguments, backend, prefix=(), ready=True, **options):
         self.output = Path(output)
-        super().__init__(COLLECT, "--output", self.output, *arguments, **options)
+        super().__init__(
+            *prefix, COLLECT, "--backend", backend, "--output", self.output, *arguments, **options
+        )
         if ready:
             self.said_within(r"^cosmos-collect: collecting")
 
@@ -174,6 +237,26 @@ class Collector(Process):
     def lines(self):
         with open(self.output, encoding="utf-8") as file:
             return [json.loads(line) for line in file]
+
+    def seen(self):
+        """The counters of its last words: seen, delivered, lost."""
+        found = re.search(r"seen (\d+) = delivered (\d+) \+ lost (\d+)", self.said)
+        assert found, self.said
+        return tuple(int(number) for number in found.groups())
+
+    def told(self, text, times=1, timeout=15):
+        """Wait until the trace has these bytes."""
+        until(lambda: self.output.read_bytes().count(text) >= times, timeout, f"{text} in the trace")
+
+    def drained(self, timeout=30):
+        """Wait until it has taken all that there was: it sleeps, and its output stays as it is."""
+        sizes = []
+
+        def look():
+            sizes.append(self.output.stat().st_size if blocked_in(self.pid) in (POLL, PPOLL) else None)
+            return len(sizes) > 4 and sizes[-1] is not None and len(set(sizes[-4:])) == 1
+
+        until(look, timeout, "the collector's rest")
 
     def rss_kib(self):
         return int(re.search(r"VmRSS:\s+(\d+)", Path(f"/proc/{self.pid}/status").read_text())[1])
@@ -192,7 +275,172 @@ def typed(lines, kind):
     return [line for line in lines if line.get("type") == kind]
 
 
+def by_thread(lines):
+    """Calls and ends of threads by thread, in their order: {(tid, thread_start): lines}."""
+    found = {}
+    for line in lines:
+        if line.get("type") in (None, "thread_exit") and "tid" in line:
+            found.setdefault((line["tid"], line["thread_start"]), []).append(line)
+    return found
+
+
+def names(lines):
+    """Calls and ends of threads in short."""
+    return [line.get("type") or line["syscall"] for line in lines]
+
+
+def tags(lines, tag=None):
+    """Numbers of the getppid calls: see guest.c."""
+    return [
+        int(line["args"][0], 16)
+        for line in lines
+        if line.get("syscall") == "getppid" and tag in (None, int(line["args"][1], 16))
+    ]
+
+
 # --- containers --------------------------------------------------------------------
+
+
+def build_guest(folder):
+    guest = Path(folder) / "guest"
+    run("cc", "-std=c11", "-D_GNU_SOURCE", "-O2", "-static", "-pthread", HERE / "guest.c", "-o", guest)
+    return guest
+
+
+def hierarchies():
+    """Where cgroups are: v2's folder first, then v1's."""
+    mounts = [line.split() for line in Path("/proc/mounts").read_text().splitlines()]
+    return [Path(m[1]) for kind in ("cgroup2", "cgroup") for m in mounts if m[2] == kind]
+
+
+class Obedient(Process):
+    """`guest obey` or `guest flood`: does what it is told, and has done it then."""
+
+    def __init__(self, *command, **options):
+        super().__init__(*command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, **options)
+        self._done()
+
+    def _done(self, timeout=60):
+        assert select.select([self.popen.stdout], [], [], timeout)[0], f"no answer: {self.said}"
+        assert self.popen.stdout.readline() == b"ok\n", self.said
+
+    def tell(self, order):
+        """An order that is not waited for."""
+        self.popen.stdin.write(f"{order}\n".encode())
+        self.popen.stdin.flush()
+
+    def do(self, order, **options):
+        self.tell(order)
+        self._done(**options)
+
+    def leave(self):
+        """No more orders: it ends by itself."""
+        self.popen.stdin.close()
+        assert self.wait() == 0, self.said
+
+
+class Box:
+    """A container that is nothing but its cgroup: what Docker makes of it is not needed
+    where the test is about calls."""
+
+    def __init__(self, guest, name="{}", hierarchy=None):
+        self.guest = guest
+        self.id = secrets.token_hex(32)
+        self.hierarchy = hierarchy or hierarchies()[0]
+        self.folder = self.hierarchy / name.format(self.id)
+        self.make()
+
+    def make(self):
+        self.folder.mkdir(parents=True)
+
+    def enter(self, *command):
+        """The command that makes a command a member, as a runtime does: it enters, then executes."""
+        return ["sh", "-c", 'echo $$ >"$0/cgroup.procs" && exec "$@"', self.folder, *command]
+
+    def start(self, *command, kind=Process, **options):
+        return kind(*self.enter(self.guest, *command), **options)
+
+    def obey(self, threads=0, what="obey"):
+        return self.start(what, threads, kind=Obedient)
+
+    def run(self, *command, code=0, program=None, **options):
+        process = Process(*self.enter(program or self.guest, *command), **options)
+        try:
+            assert process.wait(60) == code, process.said
+        finally:
+            process.end()
+        return process
+
+    def add(self, pid):
+        (self.folder / "cgroup.procs").write_text(str(pid))
+
+    def members(self):
+        return [int(pid) for pid in (self.folder / "cgroup.procs").read_text().split()]
+
+    def close(self):
+        def empty():
+            for pid in self.members():
+                try:
+                    os.kill(pid, signal.SIGKILL)
+                except ProcessLookupError:
+                    pass
+            return not self.members()
+
+        if self.folder.exists():
+            until(empty, 10, "the end of a container's processes")
+            self.remove()
+
+    def remove(self):
+        def removed():
+            try:
+                folder.rmdir()
+            except OSError:  # a process that is ending
+                return False
+            return True
+
+        folder = self.folder
+        while folder != self.hierarchy:
+            until(removed, 10, "the end of a container's cgroup")
+            folder = folder.parent
+
+
+class Runc:
+    """Containers of runc without Docker: milliseconds each."""
+
+    def __init__(self, folder, guest):
+        self.folder = Path(folder)
+        rootfs = self.folder / "rootfs"
+        for name in ("proc", "dev"):
+            (rootfs / name).mkdir(parents=True)
+        shutil.copy(guest, rootfs / "guest")
+        shutil.copy(guest, rootfs / "runc")
+
+    def run(self, *command, program="/guest"):
+        """From its start to its end; its id."""
+        identity = secrets.token_hex(32)
+        bundle = self.folder / identity
+        bundle.mkdir()
+        config = {
+            "ociVersion": "1.0.2",
+            "process": {"cwd": "/", "args": [program, *map(str, command)], "user": {"uid": 0, "gid": 0}},
+            "root": {"path": str(self.folder / "rootfs"), "readonly": True},
+            "mounts": [
+                {"destination": "/proc", "type": "proc", "source": "proc"},
+                {"destination": "/dev", "type": "tmpfs", "source": "tmpfs"},
+            ],
+            "linux": {
+                "cgroupsPath": f"/cosmos-test/{identity}",
+                "namespaces": [{"type": kind} for kind in ("pid", "mount", "ipc", "uts")],
+            },
+        }
+        (bundle / "config.json").write_text(json.dumps(config))
+        run("runc", "--root", self.folder / "state", "run", "--bundle", bundle, identity)
+        return identity
+
+    def close(self):
+        for hierarchy in hierarchies():
+            if (hierarchy / "cosmos-test").exists():
+                (hierarchy / "cosmos-test").rmdir()
 
 
 class Docker:
@@ -200,10 +448,9 @@ class Docker:
 
     IMAGE = "cosmos-guest:test"
 
-    def __init__(self, folder):
+    def __init__(self, folder, guest):
         self.folder = Path(folder)
-        self.guest = self.folder / "guest"
-        run("cc", "-std=c11", "-D_GNU_SOURCE", "-O2", "-static", HERE / "guest.c", "-o", self.guest)
+        self.guest = guest
         self.daemon = subprocess.Popen(
             ["bash", str(HERE / "dockerd.sh"), str(self.folder / "docker")],
             stdin=subprocess.PIPE,
@@ -212,7 +459,7 @@ class Docker:
             start_new_session=True,
         )
         self.client = self._read_client()
-        archive = run("tar", "-C", self.folder, "-cf", self.folder / "guest.tar", "guest")
+        archive = run("tar", "-C", guest.parent, "-cf", self.folder / "guest.tar", "guest")
         assert archive.returncode == 0
         self("import", self.folder / "guest.tar", self.IMAGE)
 
@@ -230,9 +477,11 @@ class Docker:
     def __call__(self, *arguments, timeout=60, check=True):
         return run(*self.client, *arguments, timeout=timeout, check=check).stdout.strip()
 
-    def start(self, name, *command):
+    def start(self, name, *command, options=()):
         """A container that runs in the background; its id."""
-        return self("run", "-d", "--network", "none", "--name", name, self.IMAGE, "/guest", *command)
+        return self(
+            "run", "-d", "--network", "none", "--name", name, *options, self.IMAGE, "/guest", *command
+        )
 
     def run(self, name, *command, timeout=60):
         """A container from its start to its end; its id."""

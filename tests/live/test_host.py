@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The host comes first: however the collector ends, the kernel's audit settings
+"""The host comes first: however the audit backend ends, the kernel's audit settings
 and rules are as they were."""
 import os
 import signal
@@ -8,6 +8,9 @@ import time
 
 import harness
 import pytest
+
+pytestmark = pytest.mark.audit
+COMMAND = [harness.COLLECT, "--backend", "audit"]
 
 
 @pytest.fixture
@@ -128,7 +131,7 @@ def test_killed_guardian_does_not_end_the_collector(collect, kernel):
 def test_closed_output(kernel, docker, started):
     """As in `cosmos-collect | head`."""
     docker.start("busy", "work", 5)
-    collector = started(harness.Process(harness.COLLECT, stdout=subprocess.PIPE))
+    collector = started(harness.Process(*COMMAND, stdout=subprocess.PIPE))
     collector.said_within("collecting")
     assert collector.popen.stdout.readline().startswith(b"{")
     collector.popen.stdout.close()
@@ -138,7 +141,7 @@ def test_closed_output(kernel, docker, started):
 
 def test_full_disk(kernel, docker, started):
     docker.start("busy", "work", 5)
-    collector = started(harness.Process(harness.COLLECT, "--output", "/dev/full"))
+    collector = started(harness.Process(*COMMAND, "--output", "/dev/full"))
     assert collector.wait() == 2
     assert "No space left" in collector.said
     restored(kernel, 0.1)
@@ -217,7 +220,7 @@ def auditd(started, tmp_path):
 
 def test_another_owner_is_named(auditd, started):
     before = harness.audit_state()
-    collector = started(harness.Process(harness.COLLECT, stdout=subprocess.DEVNULL))
+    collector = started(harness.Process(*COMMAND, stdout=subprocess.DEVNULL))
     assert collector.wait() == 2
     assert "auditd" in collector.said
     assert str(auditd.pid) in collector.said
@@ -228,7 +231,7 @@ def test_another_owner_is_named(auditd, started):
 def test_second_collector_is_refused(collect, started):
     first = collect()
     before = harness.audit_state()
-    second = started(harness.Process(harness.COLLECT, stdout=subprocess.DEVNULL))
+    second = started(harness.Process(*COMMAND, stdout=subprocess.DEVNULL))
     assert second.wait() == 2
     assert "cosmos-collect" in second.said
     assert str(first.pid) in second.said
@@ -240,6 +243,6 @@ def test_without_root(started):
     drop = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"]
     if harness.run(*drop, "test", "-x", harness.COLLECT, check=False).returncode != 0:
         pytest.skip(f"user 65534 can't reach {harness.COLLECT}")
-    collector = started(harness.Process(*drop, harness.COLLECT, stdout=subprocess.DEVNULL))
+    collector = started(harness.Process(*drop, *COMMAND, stdout=subprocess.DEVNULL))
     assert collector.wait() == 2
     assert "root" in collector.said

@@ -19,7 +19,7 @@ WINDOW, HOP = 20, 7
 
 
 @pytest.fixture
-def model(tmp_path):
+def model(tmp_path, backend):
     """Random weights will do: any difference of the inputs shows in the scores."""
     random = np.random.default_rng(1)
     v, e, units = len(NAMES), 5, [7, 6]
@@ -47,7 +47,7 @@ def model(tmp_path):
         "cosmos.score": "shrunk_mean",
         "cosmos.prior_count": "5.0",
         "cosmos.prior_mean": "2.0",
-        "cosmos.source": "audit",
+        "cosmos.source": backend,
         "cosmos.calls": "all",
         "cosmos.threshold": "2.2",
         "cosmos.quantile": "0.5",
@@ -66,12 +66,13 @@ def scores(model, trace):
 
 
 @pytest.fixture
-def live(docker, started, model, tmp_path):
+def live(docker, started, model, tmp_path, backend):
     """A trace, and the scores that were given while it was recorded."""
     trace, output = tmp_path / "trace.jsonl", tmp_path / "live.jsonl"
     docker.start("working", "work", 10)
     with open(output, "wb") as file:
-        collector = started(harness.Process(harness.COLLECT, "--container", "working", stdout=subprocess.PIPE))
+        command = [harness.COLLECT, "--backend", backend, "--container", "working"]
+        collector = started(harness.Process(*command, stdout=subprocess.PIPE))
         tee = started(harness.Process("tee", trace, stdin=collector.popen.stdout, stdout=subprocess.PIPE))
         scorer = started(harness.Process(harness.SCORE, "--why", model, "-", stdin=tee.popen.stdout, stdout=file))
         collector.said_within("collecting")

@@ -76,7 +76,7 @@ class Event
                 texts.clear();
                 e = other;
                 for (const char **text : {&e.container_id, &e.container_name, &e.image, &e.host, &e.comm, &e.exe,
-                                          &e.syscall, &e.path, &e.argv, &e.addr, &e.source})
+                                          &e.syscall, &e.path, &e.argv, &e.addr, &e.source, &e.calls})
                         *text = keep(*text);
         }
 
@@ -116,11 +116,14 @@ inline std::string describe(const cosmos_event &e)
                 for (uint32_t i = 0; i < e.n_args; i++)
                         out += " " + std::to_string(e.args[i]);
                 out += " path " + text_of(e.path) + " argv " + text_of(e.argv) + " addr " + text_of(e.addr);
+                number("fd_kind", COSMOS_KNOWN_FD_KIND, static_cast<int>(e.fd_kind));
+                number("size_class", COSMOS_KNOWN_SIZE_CLASS, e.size_class);
+                number("path_class", COSMOS_KNOWN_PATH_CLASS, static_cast<int>(e.path_class));
         }
         if (e.type == COSMOS_EVENT_LOSS)
                 out += " loss " + std::to_string(e.loss_kind) + " of " + std::to_string(e.loss_count);
         if (e.type == COSMOS_EVENT_TRACE)
-                out += " source " + text_of(e.source);
+                out += " source " + text_of(e.source) + " calls " + text_of(e.calls);
         return out;
 }
 

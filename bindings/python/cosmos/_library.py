@@ -157,6 +157,7 @@ _PROTOTYPES = {
     "corpus_timestamps": (c_void_p, [c_void_p]),
     "corpus_vocab": (c_void_p, [c_void_p]),
     "corpus_source": (c_char_p, [c_void_p]),
+    "corpus_call_set": (c_char_p, [c_void_p]),
     "corpus_free": (c_void_p, [c_void_p]),
     "model_load_file": (c_int, [c_void_p, c_char_p, c_void_p]),
     "model_load": (c_int, [c_void_p, c_char_p, c_size_t, c_char_p, c_void_p]),

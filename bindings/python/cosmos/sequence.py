@@ -73,7 +73,8 @@ class Corpus:
                 sequences stand in the order of their first call
     timestamps  int64 [calls], ns since 1970-01-01 UTC
     vocab       names by id
-    source      what the trace says of its source ("audit"), "" if it says nothing
+    source      what the trace says of its source ("bpf", "audit"), "" if it says nothing
+    call_set    which calls were collected: names with commas between, or "all"
     """
 
     def __init__(self, owner: Owned):
@@ -85,6 +86,7 @@ class Corpus:
         self.timestamps: NDArray[np.int64] = self._view(lib.corpus_timestamps(ptr), ctypes.c_int64, calls)
         self.vocab = Vocab._borrow(lib.corpus_vocab(ptr), owner)
         self.source: str = os.fsdecode(lib.corpus_source(ptr))
+        self.call_set: str = os.fsdecode(lib.corpus_call_set(ptr))
 
     def _view(self, address: int, ctype: Any, n: int) -> Any:
         memory = (ctype * n).from_address(address)

@@ -146,11 +146,13 @@ TEST(Trace, NamesTheFieldOfAWrongType)
 {
         const std::pair<std::vector<const char *>, std::vector<const char *>> wrong[] = {
             /* strings */
-            {{"container_id", "container_name", "image", "host", "exe", "arch", "path", "argv", "addr", "type"},
+            {{"container_id", "container_name", "image", "host", "exe", "arch", "path", "argv", "addr", "type",
+              "fd_kind", "path_class"},
              {"1", "1.5", "true", "null", "[]", "{}", "[\"x\"]"}},
             /* integers from 0 */
             {{"tid", "ppid", "seq", "proc_start", "thread_start", "nr", "uid", "auid"},
              {"\"1\"", "1.0", "-1", "true", "null", "[]", "{}"}},
+            {{"size_class"}, {"\"1\"", "1.0", "-1", "1000", "4294967296", "true", "null", "[]", "{}"}},
             {{"tid", "ppid"}, {"2147483648", "9223372036854775807"}},
             {{"nr", "uid", "auid"}, {"4294967296"}},
             {{"ret"}, {"\"1\"", "1.0", "1e3", "true", "null", "[]", "{}"}},
@@ -196,6 +198,47 @@ TEST(Trace, TakesTheExtremesOfEachNumber)
         EXPECT_EQ(call_with(R"("args":["0","1","2","3","4","5"])").event->args[5], 5u);
         EXPECT_EQ(call_with("\"seq\":9223372036854775808").r, -COSMOS_EFORMAT);
         EXPECT_EQ(call_with("\"seq\":1e400").r, -COSMOS_EFORMAT);
+}
+
+TEST(Trace, ACallMayHaveClasses)
+{
+        for (unsigned int i = 0; const char *name = cosmos_fd_kind_name(static_cast<cosmos_fd_kind>(i)); i++) {
+                Result got = call_with("\"fd_kind\":\"" + std::string(name) + "\"");
+
+                EXPECT_EQ(static_cast<unsigned int>(got.event->fd_kind), i) << name;
+                EXPECT_EQ(got.event->known, COSMOS_KNOWN_PID | COSMOS_KNOWN_FD_KIND) << name;
+        }
+        for (unsigned int i = 0; const char *name = cosmos_path_class_name(static_cast<enum cosmos_path_class>(i));
+             i++) {
+                Result got = call_with("\"path_class\":\"" + std::string(name) + "\"");
+
+                EXPECT_EQ(static_cast<unsigned int>(got.event->path_class), i) << name;
+                EXPECT_EQ(got.event->known, COSMOS_KNOWN_PID | COSMOS_KNOWN_PATH_CLASS) << name;
+        }
+        for (uint32_t i : {0u, 1u, COSMOS_SIZE_CLASSES - 1}) {
+                Result got = call_with("\"size_class\":" + std::to_string(i));
+
+                EXPECT_EQ(got.event->size_class, i);
+                EXPECT_EQ(got.event->known, COSMOS_KNOWN_PID | COSMOS_KNOWN_SIZE_CLASS);
+        }
+        EXPECT_EQ(call_with("\"size_class\":" + std::to_string(COSMOS_SIZE_CLASSES)).r, -COSMOS_EFORMAT);
+        Result all = call_with(R"("fd_kind":"socket","size_class":7,"path_class":"etc")");
+        EXPECT_EQ(all.event->fd_kind, COSMOS_FD_SOCKET);
+        EXPECT_EQ(all.event->size_class, 7u);
+        EXPECT_EQ(all.event->path_class, COSMOS_PATH_ETC);
+}
+
+TEST(Trace, AClassOfALaterVersionIsNotKnown)
+{
+        for (const char *field : {"\"fd_kind\":\"of a later version\"", "\"fd_kind\":\"\"", "\"fd_kind\":\"Socket\"",
+                                  "\"path_class\":\"of a later version\"", "\"path_class\":\"socket\""}) {
+                Result got = call_with(field);
+
+                ASSERT_EQ(got.r, 1) << got.text;
+                EXPECT_EQ(got.event->known, COSMOS_KNOWN_PID) << field;
+                EXPECT_EQ(got.event->fd_kind, COSMOS_FD_NONE);
+                EXPECT_EQ(got.event->path_class, COSMOS_PATH_NONE);
+        }
 }
 
 TEST(Trace, IgnoresFieldsThatItDoesNotKnow)
@@ -278,6 +321,13 @@ TEST(Trace, AHeadOfANewerFormatIsRefused)
         EXPECT_STREQ(got.event->source, "audit");
         EXPECT_STREQ(got.event->host, "h");
         EXPECT_EQ(parse(start + R"(,"format":1})").event->source, nullptr);
+        EXPECT_EQ(parse(start + R"(,"format":1})").event->calls, nullptr);
+        EXPECT_STREQ(parse(start + R"(,"format":1,"calls":"read,write"})").event->calls, "read,write");
+        for (const char *calls : {"1", "null", "[]", "[\"read\"]", "{}"}) {
+                got = parse(start + ",\"format\":1,\"calls\":" + calls + "}");
+                EXPECT_EQ(got.r, -COSMOS_EFORMAT) << calls;
+                EXPECT_TRUE(contains(got.text, "\"calls\"")) << got.text;
+        }
         for (const char *format : {"2", "1000000"}) {
                 got = parse(start + ",\"format\":" + format + "}");
                 EXPECT_EQ(got.r, -COSMOS_EVERSION);

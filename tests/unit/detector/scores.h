@@ -24,7 +24,7 @@ struct Rule {
         uint32_t window = 10, hop = 5;
         double prior_count = 0, prior_mean = 0;
         std::optional<double> threshold = 1.9;
-        std::string unit = "process", source = "";
+        std::string unit = "process", source = "", calls = "";
         bool with_errno = false;
 };
 
@@ -52,6 +52,8 @@ inline blob::Model model(const Rule &rule = Rule())
                 b.set("threshold", std::to_string(*rule.threshold));
         if (!rule.source.empty())
                 b.set("source", rule.source);
+        if (!rule.calls.empty())
+                b.set("calls", rule.calls);
         return blob::load(b.bytes());
 }
 

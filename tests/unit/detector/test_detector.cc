@@ -370,6 +370,29 @@ TEST(Detector, RefusesATraceOfAnotherSource)
         EXPECT_EQ(d.feed(head), 0) << "a model that does not say fits all";
 }
 
+TEST(Detector, RefusesATraceOfOtherCalls)
+{
+        const char *const sets[] = {nullptr, "execve", "connect,execve"};
+        Event head = other(COSMOS_EVENT_TRACE);
+        Rule rule;
+
+        (*head).source = "bpf";
+        for (const char *learnt : {"all", "execve", "connect,execve"})
+                for (const char *given : sets) {
+                        rule.calls = learnt;
+                        blob::Model model = scores::model(rule);
+                        Detector d(model.get());
+                        bool fits = std::string(learnt) == (given ? given : "all");
+
+                        (*head).calls = given;
+                        EXPECT_EQ(d.feed(head), fits ? 0 : -COSMOS_EMISMATCH) << learnt << support::text_of(given);
+                        EXPECT_TRUE(fits || contains(d.diag.text, learnt)) << d.diag.text;
+                }
+        blob::Model any = scores::model();
+        Detector d(any.get());
+        EXPECT_EQ(d.feed(head), 0) << "a model that does not say fits all";
+}
+
 TEST(Detector, RefusesProcessesForAModelOfThreads)
 {
         Rule rule;

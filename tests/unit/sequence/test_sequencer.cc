@@ -250,6 +250,92 @@ TEST(Sequencer, ALossEndsAllUnlessItNamesAContainer)
         }
 }
 
+/* ---- losses and ends of threads ------------------------------------------------------------ */
+
+namespace
+{
+
+/* Of thread `tid` of process 5 in container aaaa, as the bpf backend tells it. */
+Event thread_event(Event event, int32_t tid, const char *container = "aaaa", uint64_t proc_start = 100)
+{
+        event = of_thread(started(in(event, container), proc_start), tid, tid * 10);
+        (*event).pid = 5;
+        (*event).known |= COSMOS_KNOWN_PID;
+        return event;
+}
+
+Event thread_call(const std::string &name, int32_t tid, const char *container = "aaaa", uint64_t proc_start = 100)
+{
+        return thread_event(call(5, name), tid, container, proc_start);
+}
+
+} // namespace
+
+TEST(Sequencer, ALossThatNamesAThreadEndsItsSequenceOnly)
+{
+        Sequencer s(COSMOS_UNIT_THREAD);
+        Event loss = thread_event(other(COSMOS_EVENT_LOSS), 6);
+
+        for (int tid : {5, 6, 7})
+                s.feed(thread_call("read", tid));
+        s.feed(thread_call("read", 6, "bbbb"));
+        s.feed(thread_call("read", 6, "aaaa", 200));
+        EXPECT_EQ(s.feed(loss), (Steps{"end 2 pid 5 n 1 loss"}));
+        EXPECT_EQ(s.key->tid, 6);
+        EXPECT_EQ(s.feed(loss), Steps{});
+        EXPECT_EQ(cosmos_sequencer_count(s.s), 4u);
+        EXPECT_EQ(s.feed(thread_call("read", 6)), (Steps{"call 6 pid 5 n 1 token 2,0"})) << "it begins anew";
+        EXPECT_EQ(s.feed(thread_call("read", 5)), (Steps{"call 1 pid 5 n 2 token 2,0"})) << "the others go on";
+}
+
+TEST(Sequencer, ALossThatNamesAThreadEndsItsProcessWhereThatIsTheUnit)
+{
+        Sequencer s;
+        Event loss = thread_event(other(COSMOS_EVENT_LOSS), 6);
+
+        s.feed(thread_call("read", 5));
+        s.feed(thread_call("read", 5, "bbbb"));
+        s.feed(thread_call("read", 5, "aaaa", 200));
+        s.feed(in(started(call(7, "read"), 100), "aaaa"));
+        EXPECT_EQ(s.feed(loss), (Steps{"end 1 pid 5 n 1 loss"})) << "also of a thread that was not seen yet";
+        EXPECT_EQ(s.feed(loss), Steps{});
+        EXPECT_EQ(cosmos_sequencer_count(s.s), 3u);
+}
+
+TEST(Sequencer, ALossThatNamesAContainerEndsAllOfIt)
+{
+        for (cosmos_unit unit : {COSMOS_UNIT_PROCESS, COSMOS_UNIT_THREAD}) {
+                Sequencer s(unit);
+                Event loss = in(other(COSMOS_EVENT_LOSS), "aaaa");
+
+                s.feed(thread_call("read", 5));
+                s.feed(thread_call("read", 6, "bbbb"));
+                s.feed(thread_call("read", 7, "aaaa", 200));
+                (*loss).pid = 5;
+                (*loss).known |= COSMOS_KNOWN_PID; /* as audit's does; no thread, so it may be any */
+                EXPECT_EQ(s.feed(loss), (Steps{"end 1 pid 5 n 1 loss", "end 3 pid 5 n 1 loss"}));
+                EXPECT_EQ(cosmos_sequencer_count(s.s), 1u);
+        }
+}
+
+TEST(Sequencer, AThreadsEndOpensNothing)
+{
+        for (cosmos_unit unit : {COSMOS_UNIT_PROCESS, COSMOS_UNIT_THREAD})
+                for (const char *last : {"exit", "exit_group"}) {
+                        Sequencer s(unit);
+                        Event end = thread_event(other(COSMOS_EVENT_THREAD_EXIT), 5);
+                        const bool ends = unit == COSMOS_UNIT_THREAD || std::string(last) == "exit_group";
+
+                        EXPECT_EQ(s.feed(end), Steps{}) << "of a thread that never made a call";
+                        EXPECT_EQ(s.feed(thread_call(last, 5)).size(), ends ? 2u : 1u);
+                        EXPECT_EQ(s.feed(end), Steps{}) << last;
+                        EXPECT_EQ(cosmos_sequencer_count(s.s), ends ? 0u : 1u);
+                        EXPECT_EQ(s.feed(thread_event(other(COSMOS_EVENT_LOSS), 9)),
+                                  unit == COSMOS_UNIT_PROCESS && !ends ? (Steps{"end 1 pid 5 n 1 loss"}) : Steps{});
+                        EXPECT_EQ(cosmos_sequencer_count(s.s), 0u) << "nor does a loss";
+                }
+}
+
 TEST(Sequencer, OtherEventsEndNothing)
 {
         Sequencer s;

@@ -28,8 +28,7 @@ class Naive
                 if (!e)
                         end_where([](const Sequence &) { return true; }, "end_of_trace");
                 else if (e->type == COSMOS_EVENT_LOSS)
-                        end_where([&](const Sequence &q) { return !e->container_id || q.container == id_of(e); },
-                                  "loss");
+                        end_where([&](const Sequence &q) { return hit(q, e); }, "loss");
                 else if (e->type == COSMOS_EVENT_CONTAINER_STOP)
                         end_where([&](const Sequence &q) { return q.container == id_of(e); }, "container_stop");
                 else if (e->type == COSMOS_EVENT_THREAD_EXIT && threads)
@@ -56,6 +55,14 @@ class Naive
         static std::optional<std::string> id_of(const cosmos_event *e)
         {
                 return e->container_id ? std::optional<std::string>(e->container_id) : std::nullopt;
+        }
+
+        /* A thread, else a container, else all. */
+        bool hit(const Sequence &q, const cosmos_event *loss) const
+        {
+                if (loss->known & COSMOS_KNOWN_TID)
+                        return q.key == key_of(loss);
+                return !loss->container_id || q.container == id_of(loss);
         }
 
         std::string key_of(const cosmos_event *e) const
@@ -157,8 +164,10 @@ class Stream
                         (*e).container_id = e.keep("cccc");
                 number(e, COSMOS_KNOWN_PROC_START, (*e).proc_start);
                 number(e, COSMOS_KNOWN_THREAD_START, (*e).thread_start);
-                (*e).known |= COSMOS_KNOWN_TID;
+                (*e).known |= COSMOS_KNOWN_PID | COSMOS_KNOWN_TID;
                 (*e).tid = pid();
+                if (e->type == COSMOS_EVENT_LOSS && random() % 2)
+                        (*e).known &= ~COSMOS_KNOWN_TID;
                 return e;
         }
 

@@ -4,6 +4,7 @@
 #include <cosmos/error.h>
 
 #include <signal.h>
+#include <sys/socket.h>
 #include <cerrno>
 #include <cstring>
 #include <random>
@@ -179,6 +180,39 @@ TEST(Sink, KeepsWhatAFullPipeDoesNotTake)
         for (std::string more; !(more = read_some(pipe.fds[0], 65536)).empty();)
                 seen += more;
         EXPECT_EQ(seen.size(), expected.size());
+        EXPECT_TRUE(seen == expected);
+}
+
+/* What is more than a pipe holds would make us wait for its reader with each write. */
+TEST(Sink, WritesWholeLinesAndNoMoreThanAPipeHolds)
+{
+        std::mt19937 random(41);
+        lines::Writer writer;
+        std::string expected, seen;
+        int fds[2];
+
+        ASSERT_EQ(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, fds), 0); /* keeps writes apart */
+        std::thread reader([&] {
+                for (std::string more; !(more = read_some(fds[0], 1 << 20)).empty(); seen += more) {
+                        EXPECT_EQ(more.back(), '\n');
+                        EXPECT_TRUE(more.size() <= 65536 || std::count(more.begin(), more.end(), '\n') == 1);
+                }
+        });
+        {
+                Jsonl sink(fds[1]);
+
+                for (int i = 0; i < 3000; i++) {
+                        Event e = call(i, "read");
+
+                        (*e).path = e.keep(std::string(i % 500 == 499 ? 70000 : random() % 500, 'p'));
+                        expected += writer.write(e) + "\n";
+                        ASSERT_EQ(sink.write(e), 0);
+                }
+                EXPECT_EQ(sink.flush(), 0);
+        }
+        close(fds[1]);
+        reader.join();
+        close(fds[0]);
         EXPECT_TRUE(seen == expected);
 }
 
