@@ -176,12 +176,17 @@ static int check_arguments(struct arguments *a)
 static int parse_arguments(int argc, char **argv, struct arguments *a)
 {
         static const struct option options[] = {
-            {"container", required_argument, NULL, 'c'}, {"duration", required_argument, NULL, 'd'},
-            {"output", required_argument, NULL, 'o'},    {"backend", required_argument, NULL, 'b'},
-            {"calls", required_argument, NULL, 'C'},     {"with", required_argument, NULL, 'w'},
-            {"without", required_argument, NULL, 'W'},   {"replay", required_argument, NULL, 'r'},
+            {"container", required_argument, NULL, 'c'},
+            {"duration", required_argument, NULL, 'd'},
+            {"output", required_argument, NULL, 'o'},
+            {"backend", required_argument, NULL, 'b'},
+            {"calls", required_argument, NULL, 'C'},
+            {"with", required_argument, NULL, 'w'},
+            {"without", required_argument, NULL, 'W'},
+            {"replay", required_argument, NULL, 'r'},
             {"help", no_argument, NULL, 'h'},
-            {"version", no_argument, NULL, 'V'},         {0},
+            {"version", no_argument, NULL, 'V'},
+            {0},
         };
         int option;
 

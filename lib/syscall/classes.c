@@ -16,7 +16,7 @@ COSMOS_API const char *cosmos_fd_kind_name(enum cosmos_fd_kind kind)
 
 COSMOS_API const char *cosmos_path_class_name(enum cosmos_path_class path_class)
 {
-        static const char *const names[] = {"none", "relative", "etc", "proc", "sys",  "dev",  "tmp",
+        static const char *const names[] = {"none", "relative", "etc", "proc", "sys", "dev",  "tmp",
                                             "run",  "lib",      "bin", "home", "var", "other"};
 
         return (size_t)path_class < ARRAY_SIZE(names) ? names[path_class] : NULL;
@@ -36,11 +36,32 @@ COSMOS_API uint32_t cosmos_size_class(uint64_t bytes)
 COSMOS_API int cosmos_moves_bytes(const char *syscall)
 {
         static const char *const names[] = {
-            "read",     "write",    "pread64",  "pwrite64", "readv",           "writev",
-            "preadv",   "pwritev",  "preadv2",  "pwritev2", "sendto",          "recvfrom",
-            "sendmsg",  "recvmsg",  "send",     "recv",     "sendfile",        "sendfile64",
-            "splice",   "tee",      "vmsplice", "getdents", "copy_file_range", "process_vm_readv",
-            "getdents64", "process_vm_writev",
+            "read",
+            "write",
+            "pread64",
+            "pwrite64",
+            "readv",
+            "writev",
+            "preadv",
+            "pwritev",
+            "preadv2",
+            "pwritev2",
+            "sendto",
+            "recvfrom",
+            "sendmsg",
+            "recvmsg",
+            "send",
+            "recv",
+            "sendfile",
+            "sendfile64",
+            "splice",
+            "tee",
+            "vmsplice",
+            "getdents",
+            "copy_file_range",
+            "process_vm_readv",
+            "getdents64",
+            "process_vm_writev",
         };
 
         for (size_t i = 0; i < ARRAY_SIZE(names); i++)
@@ -76,10 +97,10 @@ COSMOS_API enum cosmos_path_class cosmos_path_class_of(const char *path)
                 const char *folder;
                 enum cosmos_path_class path_class;
         } folders[] = {
-            {"/etc", COSMOS_PATH_ETC},      {"/proc", COSMOS_PATH_PROC},     {"/sys", COSMOS_PATH_SYS},
-            {"/dev/shm", COSMOS_PATH_TMP},  {"/dev", COSMOS_PATH_DEV},       {"/tmp", COSMOS_PATH_TMP},
-            {"/var/tmp", COSMOS_PATH_TMP},  {"/var/run", COSMOS_PATH_RUN},   {"/run", COSMOS_PATH_RUN},
-            {"/bin", COSMOS_PATH_BIN},      {"/sbin", COSMOS_PATH_BIN},      {"/usr/bin", COSMOS_PATH_BIN},
+            {"/etc", COSMOS_PATH_ETC},      {"/proc", COSMOS_PATH_PROC},         {"/sys", COSMOS_PATH_SYS},
+            {"/dev/shm", COSMOS_PATH_TMP},  {"/dev", COSMOS_PATH_DEV},           {"/tmp", COSMOS_PATH_TMP},
+            {"/var/tmp", COSMOS_PATH_TMP},  {"/var/run", COSMOS_PATH_RUN},       {"/run", COSMOS_PATH_RUN},
+            {"/bin", COSMOS_PATH_BIN},      {"/sbin", COSMOS_PATH_BIN},          {"/usr/bin", COSMOS_PATH_BIN},
             {"/usr/sbin", COSMOS_PATH_BIN}, {"/usr/local/bin", COSMOS_PATH_BIN}, {"/home", COSMOS_PATH_HOME},
             {"/root", COSMOS_PATH_HOME},    {"/var", COSMOS_PATH_VAR},
         };

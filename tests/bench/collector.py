@@ -9,6 +9,10 @@ with the image that examples/quickstart.sh makes. Times are never compared with 
 is a ratio to the same thing without a collector, run beside it in pairs whose order is drawn
 (fixed seed); given is the median over the pairs with its 95% bootstrap interval.
 
+Nothing may run beside it: another collector is refused, and the machine's load is said before each part.
+The build is copied first, so that it may be built again meanwhile.
+
+  noise     the smallest load of mysql in pairs without a collector on either side: what no difference looks like
   mysql     mysqlslap in a container, three loads, without and with the bpf backend; CPU, memory, losses
   getppid   ns a call in a tight loop, beside other tracers; --audit adds our audit backend, last
   loss      300,000 calls/s for a minute as JSON; as fast as it can into a null sink; above capacity
@@ -38,6 +42,7 @@ SEED = 2026
 CLOCK_TICKS = os.sysconf("SC_CLK_TCK")
 LOADS = {"100 x 20": (100, 20, 10), "200 x 40": (200, 40, 1), "500 x 60": (500, 60, 1)}  # clients, queries, iterations
 MOUNT_NAMESPACE = 0x00020000
+PR_SET_PDEATHSIG = 1
 
 
 def run(*command, **options):
@@ -67,14 +72,41 @@ def in_pairs(n, without, with_):
     return pairs
 
 
+libc = ctypes.CDLL(None, use_errno=True)
+
+
+def with_us():
+    """In a child: to end when we do, however that is."""
+    libc.prctl(PR_SET_PDEATHSIG, signal.SIGTERM, 0, 0, 0)
+
+
 class Bench:
     def __init__(self, args):
         self.args = args
-        self.folder = Path(tempfile.mkdtemp(prefix="cosmos-bench."))
+        # In memory: the disk's moods are not what is measured.
+        self.folder = Path(tempfile.mkdtemp(prefix="cosmos-bench.", dir="/dev/shm" if Path("/dev/shm").is_dir() else None))
+        self.folder.chmod(0o755)
+        try:
+            self.prepare(args)
+        except BaseException:
+            self.close()
+            raise
+
+    def prepare(self, args):
+        self.collect = self.folder / "build" / "cli" / "cosmos-collect"
+        self.collect.parent.mkdir(parents=True)
+        (self.folder / "build" / "lib").mkdir()
+        shutil.copy2(args.build / "cli" / "cosmos-collect", self.collect)
+        for name in ("libcosmos.so", "libcosmos.so.0"):
+            shutil.copy2(args.build / "lib" / name, self.folder / "build" / "lib" / name)
+        lib = self.folder / "build" / "lib"
+        used = run("ldd", self.collect)
+        if str(self.folder) not in used:
+            raise RuntimeError(f"{self.collect} would not use its own library: {used}")
         for name in ("caller", "drain"):
             run("cc", "-O2", "-static", HERE / f"{name}.c", "-o", self.folder / name)
-        run("cc", "-O2", HERE / "null_sink.c", f"-I{TREE}/include", f"-L{args.build}/lib", "-lcosmos",
-            f"-Wl,-rpath,{args.build}/lib", "-o", self.folder / "null_sink")  # fmt: skip
+        run("cc", "-O2", HERE / "null_sink.c", f"-I{TREE}/include", f"-L{lib}", "-lcosmos",
+            f"-Wl,-rpath,{lib}", "-o", self.folder / "null_sink")  # fmt: skip
         self.caller = self.folder / "caller"
 
     def close(self):
@@ -89,42 +121,79 @@ class Collector:
 
     def __init__(self, bench, *arguments, backend="bpf", cpu=None, drain=0):
         pin = ["taskset", "-c", str(cpu)] if cpu is not None else []
+        self.process = self.drain = None
+        # Neither may ever wait for us: a pipe that nobody reads would be full one day.
+        self.said, self.delays = tempfile.TemporaryFile("w+"), tempfile.TemporaryFile("w+")
         # The reader keeps up: like the collector, it goes before the load. That is what "drained" means here.
         drain = [*pin, "nice", "-n", "-10", str(bench.folder / "drain"), str(drain)]
         self.process = subprocess.Popen(
-            [*pin, bench.args.build / "cli" / "cosmos-collect", "--backend", backend, *arguments],
-            stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+            [*pin, bench.collect, "--backend", backend, *arguments],
+            stdout=subprocess.PIPE, stderr=self.said, preexec_fn=with_us,
         )  # fmt: skip
-        self.drain = subprocess.Popen(
-            drain, stdin=self.process.stdout, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-        )
-        self.process.stdout.close()
-        for line in self.process.stderr:
-            if "collecting" in line:
-                break
-        else:
-            raise RuntimeError("cosmos-collect did not start")
+        try:
+            self.drain = subprocess.Popen(
+                drain, stdin=self.process.stdout, stdout=self.delays, stderr=subprocess.PIPE, text=True, preexec_fn=with_us
+            )
+            self.process.stdout.close()
+            for _ in range(300):
+                if re.search(r"^cosmos-collect: collecting", self.words(), re.M):
+                    break
+                if self.process.poll() is not None:
+                    raise RuntimeError(f"cosmos-collect did not start: {self.words()}")
+                time.sleep(0.05)
+            else:
+                raise RuntimeError(f"cosmos-collect was not ready in 15 s: {self.words()}")
+        except BaseException:
+            self.close()
+            raise
         self.before = self.cpu()
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.close()
+
+    def close(self):
+        """End both, where stop() has not."""
+        for process in (self.process, self.drain):
+            if process and process.poll() is None:
+                process.terminate()
+                try:
+                    process.wait(20)
+                except subprocess.TimeoutExpired:
+                    process.kill()
+                    process.wait(10)
+        self.said.close()
+        self.delays.close()
+
+    def words(self):
+        # Not by its own position: the writer shares it.
+        return os.pread(self.said.fileno(), 1 << 20, 0).decode(errors="replace")
 
     def cpu(self):
         fields = Path(f"/proc/{self.process.pid}/stat").read_text().rpartition(")")[2].split()
         return (int(fields[11]) + int(fields[12])) / CLOCK_TICKS
 
-    def rss(self):
-        return int(re.search(r"VmRSS:\s+(\d+)", Path(f"/proc/{self.process.pid}/status").read_text())[1])
+    def rss(self, which="VmRSS"):
+        return int(re.search(rf"{which}:\s+(\d+)", Path(f"/proc/{self.process.pid}/status").read_text())[1])
 
     def stop(self):
         """What it says at its end, and what the drain saw."""
-        cpu, rss = self.cpu() - self.before, self.rss()
+        cpu, rss, peak = self.cpu() - self.before, self.rss(), self.rss("VmHWM")
         self.process.send_signal(signal.SIGINT)
-        delays, drained = self.drain.communicate(timeout=120)
-        said = self.process.stderr.read()
-        self.process.wait(60)
+        drained = self.drain.communicate(timeout=120)[1]
+        if self.process.wait(60):
+            raise RuntimeError(f"cosmos-collect ended with {self.process.returncode}: {self.words()}")
+        said = self.words()
+        self.delays.seek(0)
+        delays = self.delays.read()
         seen = re.search(r"seen (\d+) = delivered (\d+) \+ lost (\d+)", said)
         lines, losses, lost = map(int, drained.split())
         return {
-            "cpu": cpu, "rss_kib": rss, "lines": lines, "loss_lines": losses, "lost_by_lines": lost,
-            **dict(zip(("seen", "delivered", "lost"), map(int, seen.groups()) if seen else (0, 0, 0))),
+            "cpu": cpu, "rss_kib": rss, "peak_kib": peak, "lines": lines, "loss_lines": losses, "lost_by_lines": lost,
+            # The audit backend does not say it.
+            **dict(zip(("seen", "delivered", "lost"), map(int, seen.groups()) if seen else (0, lines, lost))),
             "delays_us": [float(line) for line in delays.split()], "said": said,
         }  # fmt: skip
 
@@ -144,13 +213,13 @@ def cgroup(number):
     finally:
         for _ in range(200):
             try:
+                for pid in (path / "cgroup.procs").read_text().split():  # after an error: what was still at work
+                    with contextlib.suppress(ProcessLookupError):
+                        os.kill(int(pid), signal.SIGKILL)
                 path.rmdir()
                 break
             except OSError:
                 time.sleep(0.01)
-
-
-libc = ctypes.CDLL(None, use_errno=True)
 
 
 def contained(path, command, **options):
@@ -158,6 +227,7 @@ def contained(path, command, **options):
     mounts, and execute."""
 
     def enter():
+        with_us()
         (path / "cgroup.procs").write_text("0")
         if libc.unshare(MOUNT_NAMESPACE):
             os._exit(126)
@@ -181,11 +251,20 @@ class Service:
             ["bash", str(HERE / "dockerd.sh")],
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, start_new_session=True,
         )  # fmt: skip
+        try:
+            self.start()
+        except BaseException:
+            self.close()
+            raise
+
+    def start(self):
         self.client = []
         for line in self.daemon.stdout:
             if not line.strip():
                 break
             self.client += line.split()
+        if not self.client:
+            raise RuntimeError("the Docker daemon did not start")
         image, volume = "cosmos-quickstart-mariadb", f"{self.folder}/data:/var/lib/mysql"
         self("run", "--rm", "--network", "none", "-v", volume, "--entrypoint", "mariadb-install-db", image,
              "--user=mysql", "--skip-test-db", "--auth-root-authentication-method=normal")  # fmt: skip
@@ -214,7 +293,22 @@ class Service:
     def close(self):
         self.daemon.stdin.close()
         self.daemon.wait(90)
+        self.daemon.stdout.close()
         shutil.rmtree(self.folder, ignore_errors=True)
+
+
+def noise(bench):
+    service = Service(bench)
+    try:
+        name, load = next(iter(LOADS.items()))
+        service.load(*load)
+        pairs = in_pairs(max(5, bench.args.pairs // 3), lambda: service.load(*load), lambda: service.load(*load))
+    finally:
+        service.close()
+    median, low, high = interval([b / a for a, b in pairs])
+    print(f"noise, mysql {name}, no collector on either side: {median:.3f}x [{low:.3f}, {high:.3f}] of {len(pairs)} pairs, "
+          f"{min(b / a for a, b in pairs):.3f} to {max(b / a for a, b in pairs):.3f}", flush=True)  # fmt: skip
+    return pairs
 
 
 def mysql(bench):
@@ -226,9 +320,9 @@ def mysql(bench):
             collections = []
 
             def watched(load=load, collections=collections):
-                collector = Collector(bench, "--container", "db")
-                seconds = service.load(*load)
-                collections.append({**collector.stop(), "seconds": seconds})
+                with Collector(bench, "--container", "db") as collector:
+                    seconds = service.load(*load)
+                    collections.append({**collector.stop(), "seconds": seconds})
                 return seconds
 
             pairs = in_pairs(bench.args.pairs, lambda load=load: service.load(*load), watched)
@@ -236,13 +330,15 @@ def mysql(bench):
             lost = sum(c["lost"] for c in collections)
             rate = statistics.median(c["delivered"] / c["seconds"] for c in collections)
             cpu = statistics.median(c["cpu"] / c["seconds"] for c in collections)
-            rss = max(c["rss_kib"] for c in collections)
+            rss, peak = max(c["rss_kib"] for c in collections), max(c["peak_kib"] for c in collections)
+            spread = statistics.quantiles([a for a, _ in pairs], n=4) if len(pairs) > 1 else [0, 1, 0]
             print(f"mysql {name}: {median:.3f}x [{low:.3f}, {high:.3f}] of {len(pairs)} pairs, without "
-                  f"{statistics.median(a for a, _ in pairs):.2f} s; {rate:,.0f} events/s, {lost} lost of "
-                  f"{sum(c['seen'] for c in collections):,}; collector {cpu:.1%} of a core, {rss / 1024:.1f} MiB",
-                  flush=True)  # fmt: skip
+                  f"{statistics.median(a for a, _ in pairs):.2f} s (quartiles {spread[0] / spread[1] - 1:+.0%}, "
+                  f"{spread[2] / spread[1] - 1:+.0%}); {rate:,.0f} events/s, {lost} lost of "
+                  f"{sum(c['seen'] for c in collections):,}; collector {cpu:.1%} of a core, {rss / 1024:.1f} MiB "
+                  f"(peak {peak / 1024:.1f})", flush=True)  # fmt: skip
             results[name] = {"pairs": pairs, "ratio": [median, low, high], "lost": lost, "cpu": cpu, "rss_kib": rss,
-                             "events_per_s": rate}  # fmt: skip
+                             "peak_kib": peak, "events_per_s": rate, "collections": collections}  # fmt: skip
         results["ns_in_kernel"] = in_kernel(bench, service)
     finally:
         service.close()
@@ -254,13 +350,13 @@ def in_kernel(bench, service):
     switch = Path("/proc/sys/kernel/bpf_stats_enabled")
     before = switch.read_text()
     switch.write_text("1")
-    collector = Collector(bench, "--container", "db")
     try:
-        service.load(*LOADS["200 x 40"])
-        programs = json.loads(run("bpftool", "-j", "prog", "show"))
+        with Collector(bench, "--container", "db") as collector:
+            service.load(*LOADS["200 x 40"])
+            programs = json.loads(run("bpftool", "-j", "prog", "show"))
+            collector.stop()
     finally:
         switch.write_text(before)
-        collector.stop()
     found = {p["name"]: (p["run_time_ns"] / p["run_cnt"], p["run_cnt"]) for p in programs
              if p.get("name", "").startswith("cosmos_") and p.get("run_cnt")}  # fmt: skip
     for name, (ns, n) in found.items():
@@ -272,28 +368,36 @@ def in_kernel(bench, service):
 
 
 def getppid(bench):
-    """ns a call, the other core being the tracer's."""
-    loop = [bench.caller, "loop", "1", "200000", "5"]
+    """ns a call, the other core being the tracer's: of 5 rounds the least, so that what else the machine does
+    is not in it. A tracer that stops the process for each call gets fewer calls to stop."""
+
+    def loop(calls=200_000):
+        return [bench.caller, "loop", "1", str(calls), "5"]
 
     def least(process):
         return min(float(line) for line in process.communicate(timeout=300)[0].split())
 
-    def here(*prefix):
-        process = subprocess.Popen([*prefix, *map(str, loop)], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
-        return least(process)
+    def here(*prefix, calls=200_000):
+        return least(subprocess.Popen([*prefix, *map(str, loop(calls))], stdout=subprocess.PIPE,
+                                      stderr=subprocess.DEVNULL, text=True, preexec_fn=with_us))  # fmt: skip
 
     def watched(backend="bpf", inside=True):
         with cgroup(1) as path:
-            collector = Collector(bench, backend=backend, cpu=0)
-            try:
-                return least(contained(path, loop)) if inside else here()
-            finally:
-                collector.stop()
+            with Collector(bench, backend=backend, cpu=0) as collector:
+                ns = least(contained(path, loop())) if inside else here()
+                # Is it what it is taken for?
+                seen = collector.stop()["delivered"]
+                if inside and seen < 1_000_000 or not inside and seen >= 1_000_000:
+                    raise RuntimeError(f"{seen} events of 1,000,000 calls")
+                return ns
 
     def beside(*command):
-        tracer = subprocess.Popen(["taskset", "-c", "0", *command], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        time.sleep(4)
+        tracer = subprocess.Popen(["taskset", "-c", "0", *command], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+                                  preexec_fn=with_us)  # fmt: skip
         try:
+            time.sleep(4)
+            if tracer.poll() is not None:
+                raise RuntimeError(f"it ended with {tracer.returncode}")
             return here()
         finally:
             tracer.send_signal(signal.SIGINT)
@@ -304,22 +408,23 @@ def getppid(bench):
         ways["bpftrace, counting by thread"] = lambda: beside("bpftrace", "-e", "tracepoint:raw_syscalls:sys_exit /comm == \"caller\"/ { @[tid] = count(); }")
         ways["bpftrace, printing each"] = lambda: beside("bpftrace", "-e", "tracepoint:raw_syscalls:sys_exit /comm == \"caller\"/ { printf(\"%d %d\\n\", tid, args->id); }")
     if shutil.which("perf"):
-        ways["perf trace"] = lambda: here("perf", "trace", "-o", "/dev/null")
+        ways["perf trace"] = lambda: here("perf", "trace", "-o", "/dev/null", calls=50_000)
     if shutil.which("sysdig"):
         ways["sysdig"] = lambda: beside("sysdig", "proc.name=caller")
     if shutil.which("strace"):
-        ways["strace -f"] = lambda: here("strace", "-f", "-o", "/dev/null")
+        ways["strace -f"] = lambda: here("strace", "-f", "-o", "/dev/null", calls=5_000)
     if bench.args.audit:
         ways["ours, audit"] = lambda: watched("audit")
     results = {}
     for name, way in ways.items():
         try:
-            pairs = in_pairs(min(bench.args.pairs, 5), here, way)
-        except (RuntimeError, ValueError) as error:
+            pairs = in_pairs(bench.args.pairs, here, way)
+        except (RuntimeError, ValueError, subprocess.TimeoutExpired) as error:
             print(f"getppid, {name}: does not run here ({error})")
             continue
         none, with_ = (statistics.median(side) for side in zip(*pairs))
-        print(f"getppid, {name}: {with_:.0f} ns a call, {with_ - none:+.0f} over {none:.0f}", flush=True)
+        added = interval([b - a for a, b in pairs])
+        print(f"getppid, {name}: {with_:.0f} ns a call, {added[0]:+.0f} [{added[1]:+.0f}, {added[2]:+.0f}] over {none:.0f}", flush=True)
         results[name] = pairs
     return results
 
@@ -327,51 +432,64 @@ def getppid(bench):
 # --- loss, delay, memory -------------------------------------------------------------------------
 
 
+def made_by(*callers):
+    """Calls that `caller pace` has made, and in how many seconds."""
+    told = [caller.communicate(timeout=300)[0].split() for caller in callers]
+    return sum(int(made) for made, _ in told), max(float(seconds) for _, seconds in told)
+
+
 def loss(bench):
     results = {}
     with cgroup(2) as path:
-        collector = Collector(bench, cpu=0)
-        made = int(contained(path, [bench.caller, "pace", 1, 300_000, bench.args.seconds]).communicate()[0])
-        got = collector.stop()
+        with Collector(bench, cpu=0) as collector:
+            made, seconds = made_by(contained(path, [bench.caller, "pace", 1, 300_000, bench.args.seconds]))
+            got = collector.stop()
         del got["delays_us"]
-        print(f"loss, JSON: {made:,} calls at 300,000/s for {bench.args.seconds} s: {got['lost']} lost, "
-              f"{got['lines']:,} lines, {got['cpu'] / bench.args.seconds:.0%} of a core, {got['rss_kib'] / 1024:.1f} MiB",
-              flush=True)  # fmt: skip
-        results["json"] = got
+        print(f"loss, JSON: {made:,} calls, {made / seconds:,.0f}/s (asked for 300,000) for {seconds:.0f} s: seen "
+              f"{got['seen']:,}, {got['lost']} lost, {got['lines']:,} lines, {got['cpu'] / seconds:.0%} of a core, "
+              f"{got['rss_kib'] / 1024:.1f} MiB", flush=True)  # fmt: skip
+        results["json"] = {"made": made, "seconds": seconds, **got}
 
-        for rate in (1_000_000, 10_000_000):
-            null = subprocess.Popen(["taskset", "-c", "0", bench.folder / "null_sink"], stderr=subprocess.PIPE, text=True)
-            null.stderr.readline()
-            made = int(contained(path, [bench.caller, "pace", 1, rate, 20]).communicate()[0])
-            null.send_signal(signal.SIGINT)
-            said = null.communicate(timeout=60)[1].strip()
-            print(f"loss, null sink: {made / 20:,.0f} calls/s (asked for {rate:,}) for 20 s: {said}", flush=True)
-            results[f"null {rate}"] = {"made": made, "said": said}
+        for rate in (1_000_000, 0):
+            null = subprocess.Popen(["taskset", "-c", "0", bench.folder / "null_sink"], stderr=subprocess.PIPE, text=True,
+                                    preexec_fn=with_us)  # fmt: skip
+            try:
+                if "collecting" not in (line := null.stderr.readline()):
+                    raise RuntimeError(f"null_sink did not start: {line}")
+                made, seconds = made_by(contained(path, [bench.caller, "pace", 1, rate, 20]))
+                null.send_signal(signal.SIGINT)
+                said = null.communicate(timeout=60)[1].strip()
+            finally:
+                null.kill()
+                null.wait()
+            print(f"loss, null sink: {made:,} calls, {made / seconds:,.0f}/s (asked for {rate or 'all it can':{',' if rate else ''}}) "
+                  f"for {seconds:.0f} s: {said}", flush=True)  # fmt: skip
+            results[f"null {rate}"] = {"made": made, "seconds": seconds, "said": said}
 
-        collector = Collector(bench, drain=20_000)
-        callers = [contained(path, [bench.caller, "pace", cpu, 10_000_000, 5]) for cpu in (0, 1, 0, 1)]
-        made = sum(int(caller.communicate()[0]) for caller in callers)
-        got = collector.stop()
+        with Collector(bench, drain=20_000) as collector:
+            made, seconds = made_by(*(contained(path, [bench.caller, "pace", cpu, 0, 5]) for cpu in (0, 1, 0, 1)))
+            got = collector.stop()
         del got["delays_us"]
-        holds = got["seen"] == got["delivered"] + got["lost"] and got["lost_by_lines"] == got["lost"]
-        print(f"loss, above capacity: {made:,} calls; seen {got['seen']:,} = delivered {got['delivered']:,} + lost "
-              f"{got['lost']:,}; the trace's loss lines say {got['lost_by_lines']:,}: "
+        holds = got["seen"] == got["delivered"] + got["lost"] and got["lost_by_lines"] == got["lost"] and got["seen"] >= made
+        print(f"loss, above capacity: {made:,} calls, {made / seconds:,.0f}/s; seen {got['seen']:,} = delivered "
+              f"{got['delivered']:,} + lost {got['lost']:,}; the trace's loss lines say {got['lost_by_lines']:,}: "
               f"{'to the event' if holds else 'NOT EQUAL'}", flush=True)  # fmt: skip
-        results["above capacity"] = got
+        results["above capacity"] = {"made": made, "seconds": seconds, **got}
     return results
 
 
 def delay(bench):
+    """Idle; then with two loops of 100,000 calls/s in the container and two processes of the host that only
+    compute, on both cores."""
     results = {}
     for name in ("idle", "loaded"):
-        with cgroup(3) as path:
-            collector = Collector(bench, drain="marks")
-            others = []
-            if name == "loaded":
-                others = [contained(path, [bench.caller, "pace", cpu, 100_000, 32]) for cpu in (0, 1)]
-                others += [subprocess.Popen(["sh", "-c", "while :; do :; done"]) for _ in range(2)]
+        others = []
+        with cgroup(3) as path, Collector(bench, drain="marks") as collector:
             try:
-                contained(path, [bench.caller, "mark", 30]).communicate()
+                if name == "loaded":
+                    others += [contained(path, [bench.caller, "pace", cpu, 100_000, 120]) for cpu in (0, 1)]
+                    others += [subprocess.Popen(["sh", "-c", "while :; do :; done"], preexec_fn=with_us) for _ in range(2)]
+                contained(path, [bench.caller, "mark", 60 if others else 30]).communicate(timeout=120)
             finally:
                 for other in others:
                     other.kill()
@@ -380,35 +498,61 @@ def delay(bench):
         d = sorted(got["delays_us"])
         at = {q: d[min(len(d) - 1, int(q * len(d)))] / 1000 for q in (0.5, 0.99, 0.999)}
         print(f"delay, {name}: p50 {at[0.5]:.2f} ms, p99 {at[0.99]:.2f} ms, p99.9 {at[0.999]:.2f} ms, longest "
-              f"{d[-1] / 1000:.2f} ms of {len(d)}; lost {got['lost']}", flush=True)  # fmt: skip
-        results[name] = d
+              f"{d[-1] / 1000:.2f} ms of {len(d)}{' (TOO FEW)' if len(d) < 3000 else ''}; lost {got['lost']}",
+              flush=True)  # fmt: skip
+        results[name] = got["delays_us"]
     return results
 
 
 def memory(bench):
+    """The containers are cgroups with a process each, without a runtime's state."""
     results = {}
-    collector = Collector(bench, cpu=0)
-    rss = {"start": collector.rss()}
-    with cgroup(4) as path:
-        for millions in (1, 5, 10):
-            n = (millions - max([0, *(k for k in rss if isinstance(k, int))])) * 1_000_000
-            contained(path, [bench.caller, "pace", 1, 400_000, n / 400_000]).communicate()
-            rss[millions] = collector.rss()
-    print("memory, KiB at millions of events: " + ", ".join(f"{k}: {v:,}" for k, v in rss.items()), flush=True)
-    results["events"] = {str(k): v for k, v in rss.items()}
-    rss = {}
-    for n in range(1, 1001):
-        with cgroup(1000 + n) as path:
-            contained(path, [bench.caller, "loop", 1, 10, 1]).communicate()
-        if n in (1, 100, 500, 1000):
-            rss[n] = collector.rss()
-    got = collector.stop()
-    print(f"memory, KiB at containers: {', '.join(f'{k}: {v:,}' for k, v in rss.items())}; lost {got['lost']}", flush=True)
+    with Collector(bench, cpu=0) as collector:
+        rss, made = {"start": collector.rss()}, 0
+        with cgroup(4) as path:
+            for millions in (1, 5, 10):
+                while made < millions * 1_000_000:
+                    made += made_by(contained(path, [bench.caller, "pace", 1, 300_000, (millions * 1e6 - made + 64) / 300_000]))[0]
+                rss[millions] = collector.rss()
+        print("memory, KiB at millions of events: " + ", ".join(f"{k}: {v:,}" for k, v in rss.items()), flush=True)
+        results["events"] = {str(k): v for k, v in rss.items()}
+        rss = {}
+        for n in range(1, 1001):
+            with cgroup(1000 + n) as path:
+                contained(path, [bench.caller, "loop", 1, 10, 1]).communicate()
+            if n in (1, 100, 500, 1000):
+                rss[n] = collector.rss()
+        got = collector.stop()
+    print(f"memory, KiB at containers: {', '.join(f'{k}: {v:,}' for k, v in rss.items())}; peak {got['peak_kib']:,}; "
+          f"seen {got['seen']:,} of {made:,} calls and more, lost {got['lost']}", flush=True)  # fmt: skip
     results["containers"] = rss
     return results
 
 
 # --- the whole ---------------------------------------------------------------------------------------
+
+
+def alone():
+    """Who else collects; a collector that an earlier run has left behind would be in every measurement."""
+    for path in Path("/proc").glob("[0-9]*/cmdline"):
+        with contextlib.suppress(OSError):
+            words = path.read_bytes().split(b"\0")
+            if words[0].endswith((b"/cosmos-collect", b"/null_sink")):
+                return f"process {path.parent.name} collects too: {b' '.join(words).decode(errors='replace')}"
+    if shutil.which("bpftool"):
+        for program in json.loads(run("bpftool", "-j", "prog", "show")):
+            if program.get("name") == "cosmos_call":
+                return f"bpf program {program['id']} of a collector is loaded"
+    return None
+
+
+def peers():
+    """Versions of what we are measured against."""
+    found = {}
+    for name in ("strace", "perf", "bpftrace", "sysdig", "mysqlslap"):
+        if shutil.which(name):
+            found[name] = run(name, "--version").split("\n")[0].strip()
+    return found
 
 
 def machine():
@@ -417,11 +561,11 @@ def machine():
     if shutil.which("auditctl"):
         audit = "audit " + run("auditctl", "-s").split("\n")[0] + " (now; the kernel does not say whether it ever was)"
     return {"cpu": cpu, "cores": os.cpu_count(), "kernel": platform.release(), "audit": audit,
-            "load": os.getloadavg()[0]}  # fmt: skip
+            "load": os.getloadavg()[0], "peers": peers()}  # fmt: skip
 
 
 def main():
-    parts = {"mysql": mysql, "loss": loss, "delay": delay, "memory": memory, "getppid": getppid}
+    parts = {"noise": noise, "mysql": mysql, "loss": loss, "delay": delay, "memory": memory, "getppid": getppid}
     p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     p.add_argument("part", nargs="*", choices=[[], *parts], help="default: all")
     p.add_argument("--pairs", type=int, default=15)
@@ -434,17 +578,24 @@ def main():
     os.environ["PATH"] += ":/usr/sbin"
     if os.geteuid() != 0:
         p.error("needs root")
-    results = {"machine": machine()}
+    if why := alone():
+        p.error(why)
+    results = {"machine": machine(), "load": {}}
     print(", ".join(f"{k} {v}" for k, v in results["machine"].items()), flush=True)
+    # A shell's background job ignores SIGINT; it should not be ignored by what we start.
+    for number, status in ((signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)):
+        signal.signal(number, lambda *_, status=status: sys.exit(status))
     bench = Bench(args)
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     try:
         for name in args.part or parts:
+            results["load"][name] = os.getloadavg()
+            if os.getloadavg()[0] > 1:
+                print(f"{name}: ! the machine's load is {os.getloadavg()[0]:.1f} before it begins", flush=True)
             results[name] = parts[name](bench)
+            if args.json:  # what there is, also if the next part fails
+                args.json.write_text(json.dumps(results, indent=1))
     finally:
         bench.close()
-    if args.json:
-        args.json.write_text(json.dumps(results, indent=1))
     return 0
 
 

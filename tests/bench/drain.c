@@ -18,20 +18,18 @@ static char buffer[1 << 20];
 static unsigned long lines, losses, lost;
 static int marks;
 
-#define TYPE_AT 46 /* behind {"timestamp":"2026-11-24T09:13:48.251626858Z" */
-
 static void take(char *line, size_t n)
 {
-        char *mark = marks ? strstr(line, "\"args\":[\"c05305\",\"") : NULL, *count;
+        char *mark = marks ? strstr(line, "\"args\":[\"c05305\",\"") : NULL, *count, *second;
         struct timespec t;
 
         lines++;
         if (mark) {
                 clock_gettime(CLOCK_REALTIME, &t);
-                printf("%.1f\n",
-                       (double)(t.tv_sec * 1000000000L + t.tv_nsec - strtol(mark + 18, NULL, 16)) / 1000);
+                printf("%.1f\n", (double)(t.tv_sec * 1000000000L + t.tv_nsec - strtol(mark + 18, NULL, 16)) / 1000);
         }
-        if (n > TYPE_AT + 13 && !memcmp(line + TYPE_AT, "\"type\":\"loss\"", 13)) {
+        /* The second member, behind a timestamp of ms or ns. */
+        if (n > 60 && (second = memchr(line, ',', 60)) && !memcmp(second, ",\"type\":\"loss\"", 14)) {
                 losses++;
                 count = strstr(line, "\"count\":");
                 lost += count ? strtoul(count + 8, NULL, 10) : 0;

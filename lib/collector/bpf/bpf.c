@@ -23,8 +23,8 @@
 #include <bpf/libbpf.h>
 
 #pragma GCC diagnostic push
-#pragma GCC diagnostic ignored "-Wsign-conversion" /* generated */
-#include "cosmos_bpf.skel.h"
+#pragma GCC diagnostic ignored "-Wsign-conversion"
+#include <cosmos_bpf.skel.h> /* generated, in the build folder */
 #pragma GCC diagnostic pop
 
 #include <errno.h>
@@ -265,8 +265,7 @@ static struct container *get_container(struct bpf_collector *c, uint32_t number)
         struct container *container = find_container(c, number);
         struct wire_state_of state;
 
-        if (!container &&
-            bpf_map_lookup_elem(bpf_map__fd(c->skeleton->maps.containers), &number, &state) == 0)
+        if (!container && bpf_map_lookup_elem(bpf_map__fd(c->skeleton->maps.containers), &number, &state) == 0)
                 container = add_container(c, number, state.id);
         return container;
 }
@@ -590,8 +589,7 @@ static int finish(struct bpf_collector *c, struct cosmos_diag *reterr)
 
         c->base.stats.seen = t.seen;
         c->base.stats.lost = t.lost;
-        if ((c->position != produced(c) || t.seen != c->base.stats.events + t.lost) &&
-            cosmos__boottime() < c->end_at)
+        if ((c->position != produced(c) || t.seen != c->base.stats.events + t.lost) && cosmos__boottime() < c->end_at)
                 return 0;
         if (c->asked_losses) {
                 c->phase = ENDED;

@@ -25,10 +25,10 @@ void cosmos__bpf_sizes(struct cosmos__bpf_sizes *ret);
 /* ---- event.c: records to events, pure ------------------------------------------------ */
 
 struct cosmos__bpf_decoder {
-        int64_t offset;          /* of CLOCK_REALTIME to CLOCK_BOOTTIME */
-        uint64_t tick;           /* ns of a clock tick of /proc */
-        uint32_t with;           /* COSMOS_BPF_* */
-        char unnamed[24];        /* "syscall_N" */
+        int64_t offset;   /* of CLOCK_REALTIME to CLOCK_BOOTTIME */
+        uint64_t tick;    /* ns of a clock tick of /proc */
+        uint32_t with;    /* COSMOS_BPF_* */
+        char unnamed[24]; /* "syscall_N" */
         char addr[128];
         char text[WIRE_TEXT_MAX + 1];
         struct cosmos__bpf_sizes sizes;

@@ -194,6 +194,31 @@ static void tell_container(uint32_t number, const struct container_id *id, uint8
         bpf_ringbuf_submit(record, wakeup());
 }
 
+/* A member may outlive its cgroup: neither alone is the end. */
+static void stop_if_empty(uint32_t number, struct wire_state_of *state)
+{
+        struct wire_container *record;
+        struct container_id id;
+
+        if (state->cgroups || state->threads || __sync_fetch_and_add(&state->stopped, 1))
+                return;
+        __builtin_memcpy(&id, state->id, sizeof(id));
+        bpf_map_delete_elem(&ids, &id);
+        record = bpf_ringbuf_reserve(&ring, sizeof(*record), 0);
+        if (!record) {
+                state->gone = 1; /* stays in the map until it is told */
+                __sync_fetch_and_add(&counter()->other, 1);
+                return;
+        }
+        __builtin_memset(&record->head, 0, sizeof(record->head));
+        record->head.type = WIRE_STOP;
+        record->head.container = number;
+        record->head.time = bpf_ktime_get_boot_ns();
+        __builtin_memcpy(record->id, &id, sizeof(record->id));
+        bpf_ringbuf_submit(record, wakeup());
+        bpf_map_delete_elem(&containers, &number);
+}
+
 static uint32_t new_container(const struct container_id *id)
 {
         uint32_t number = __sync_fetch_and_add(&shared.containers, 1) + 1;
@@ -310,6 +335,7 @@ static __always_inline bool is_runtime(struct file *file)
 
 static struct thread *track(struct task_struct *task, uint32_t container, uint32_t flags)
 {
+        struct wire_state_of *state = bpf_map_lookup_elem(&containers, &container);
         struct thread *t = bpf_task_storage_get(&threads, task, NULL, BPF_LOCAL_STORAGE_GET_F_CREATE);
 
         if (!t) {
@@ -321,6 +347,8 @@ static struct thread *track(struct task_struct *task, uint32_t container, uint32
         t->flags = (uint32_t)task->tgid == shared.self ? flags | SELF : flags;
         t->generation = shared.generation - 1; /* to be held against what was decided */
         t->container = container;
+        if (state)
+                __sync_fetch_and_add(&state->threads, 1);
         return t;
 }
 
@@ -537,8 +565,10 @@ static __always_inline void read_exe(struct scratch *s, struct file *file, struc
                 if (n <= 0 || n > NAME_MAX + 1)
                         break;
                 s->size = size + n;
-                if (parent == dentry) /* of no mount, such as a copy in memory */
+                if (parent == dentry) { /* of no mount, such as a copy in memory: it never had a name */
+                        s->call.head.flags |= WIRE_DELETED;
                         return;
+                }
                 dentry = parent;
         }
         s->call.head.flags |= WIRE_TOO_DEEP;
@@ -711,8 +741,17 @@ int BPF_PROG(cosmos_exec, struct task_struct *task, int old_pid, struct linux_bi
         struct thread *t = thread_of(task);
         struct wire_call *c;
 
-        if (!t || shared.stopped)
+        if (shared.stopped)
                 return 0;
+        if (!t) { /* perhaps a thread that nobody has looked at yet: see cosmos_attach() */
+                uint32_t container = container_of_task(task, 0);
+
+                if (container)
+                        t = track(task, container, OUTSIDE);
+                if (!t)
+                        return 0;
+                t->mounts = mounts_of(task);
+        }
         if (t->generation != shared.generation)
                 ask(t);
         if (t->flags & OUTSIDE) {
@@ -748,26 +787,15 @@ static __always_inline bool in_call(struct pt_regs *regs, uint32_t info)
                ((info & CALL_NO_RETURN) || (int32_t)regs->ax == -ENOSYS);
 }
 
-SEC("tp_btf/sched_process_exit")
-int BPF_PROG(cosmos_exit, struct task_struct *task)
+static __always_inline void tell_exit(struct task_struct *task, struct thread *t)
 {
-        struct thread *t = thread_of(task);
-        struct pt_regs *regs;
+        struct pt_regs *regs = (struct pt_regs *)bpf_task_pt_regs(task);
+        bool compat = task->thread_info.status & TS_COMPAT;
+        uint32_t nr = regs->orig_ax;
+        uint32_t n = in_call(regs, info_of(compat, nr)) ? 2 : 1; /* the call, and the end */
         struct wire_call *c;
-        uint32_t nr, info, n;
         struct scratch *s;
-        bool compat;
 
-        if (!t || shared.stopped)
-                return 0;
-        t->flags &= ~NEW;
-        if (skip(t))
-                return 0;
-        regs = (struct pt_regs *)bpf_task_pt_regs(task);
-        compat = task->thread_info.status & TS_COMPAT;
-        nr = regs->orig_ax;
-        info = info_of(compat, nr);
-        n = in_call(regs, info) ? 2 : 1; /* the call, and the end */
         counter()->seen += n;
         c = bpf_ringbuf_reserve(&ring, sizeof(*c), 0);
         if (c) {
@@ -779,17 +807,37 @@ int BPF_PROG(cosmos_exit, struct task_struct *task)
                         c->head.flags |= WIRE_HAS_CALL;
                 if (task->signal->live.counter <= 0)
                         c->head.flags |= WIRE_LAST;
-                t->lost = 0;
                 bpf_ringbuf_submit(c, wakeup());
-                return 0;
+                return;
         }
         no_room(t, n);
         s = scratch(0);
         if (!s)
-                return 0;
+                return;
         fill_head(&s->call.head, task, t, WIRE_EXIT);
         if (bpf_map_push_elem(&graves, &s->call.head, BPF_ANY) < 0)
                 __sync_fetch_and_add(&shared.graveless, 1);
+}
+
+SEC("tp_btf/sched_process_exit")
+int BPF_PROG(cosmos_exit, struct task_struct *task)
+{
+        struct thread *t = thread_of(task);
+        struct wire_state_of *state;
+        uint32_t container;
+
+        if (!t || shared.stopped)
+                return 0;
+        t->flags &= ~NEW;
+        if (!skip(t))
+                tell_exit(task, t);
+        t->lost = 0;
+        container = t->container;
+        state = bpf_map_lookup_elem(&containers, &container);
+        if (!state)
+                return 0;
+        __sync_fetch_and_sub(&state->threads, 1);
+        stop_if_empty(container, state);
         return 0;
 }
 
@@ -822,32 +870,17 @@ int BPF_PROG(cosmos_rmdir, struct cgroup *cgroup)
 {
         struct cgroup_key key = {.id = cgroup->kn->id, .hierarchy = cgroup->root->hierarchy_id};
         uint32_t *known = bpf_map_lookup_elem(&cgroups, &key), number;
-        struct wire_container *record;
         struct wire_state_of *state;
-        struct container_id id;
 
         if (!known)
                 return 0;
         number = *known;
         bpf_map_delete_elem(&cgroups, &key);
         state = bpf_map_lookup_elem(&containers, &number);
-        if (!state || __sync_fetch_and_sub(&state->cgroups, 1) > 1)
+        if (!state)
                 return 0;
-        __builtin_memcpy(&id, state->id, sizeof(id));
-        bpf_map_delete_elem(&ids, &id);
-        record = bpf_ringbuf_reserve(&ring, sizeof(*record), 0);
-        if (!record) {
-                state->gone = 1; /* stays in the map until it is told */
-                __sync_fetch_and_add(&counter()->other, 1);
-                return 0;
-        }
-        __builtin_memset(&record->head, 0, sizeof(record->head));
-        record->head.type = WIRE_STOP;
-        record->head.container = number;
-        record->head.time = bpf_ktime_get_boot_ns();
-        __builtin_memcpy(record->id, &id, sizeof(record->id));
-        bpf_ringbuf_submit(record, wakeup());
-        bpf_map_delete_elem(&containers, &number);
+        __sync_fetch_and_sub(&state->cgroups, 1);
+        stop_if_empty(number, state);
         return 0;
 }
 
@@ -858,9 +891,9 @@ SEC("iter/task")
 int cosmos_seed(struct bpf_iter__task *ctx)
 {
         struct task_struct *task = ctx->task, *parent;
+        struct thread *t, *first = NULL;
         uint32_t container, flags = 0, mounts;
         struct file *exe;
-        struct thread *t;
 
         if (!shared.self)
                 shared.self = bpf_get_current_pid_tgid() >> 32; /* whose look this is */
@@ -878,6 +911,11 @@ int cosmos_seed(struct bpf_iter__task *ctx)
         /* The runtime's init before its execve. Only from outside can one be started so. */
         if (exe && is_runtime(exe) && mounts == mounts_of(parent) && container_of_task(parent, 1) != container)
                 flags = OUTSIDE;
+        /* A process that entered as a whole: see cosmos_attach(). */
+        if (task->pid != task->tgid)
+                first = bpf_task_storage_get(&threads, task->group_leader, NULL, 0);
+        if (first)
+                flags |= first->flags & OUTSIDE;
         t = track(task, container, flags);
         if (!t)
                 return 0;

@@ -78,8 +78,7 @@ static void set_addr(struct cosmos__bpf_decoder *d, const char *text, size_t n, 
                 ret->addr = d->addr;
 }
 
-static void set_text(struct cosmos__bpf_decoder *d, uint8_t flags, const char *text, size_t n,
-                     struct cosmos_event *ret)
+static void set_text(struct cosmos__bpf_decoder *d, uint8_t flags, const char *text, size_t n, struct cosmos_event *ret)
 {
         if (flags & WIRE_PATH)
                 ret->path = text;

@@ -24,19 +24,19 @@ enum wire_type {
         WIRE_PROCESS = 3,   /* struct wire_head, then its program's path, innermost component first */
         WIRE_FORK = 4,      /* struct wire_head: a process came to be; its program is that of process `nr` */
         WIRE_CONTAINER = 5, /* struct wire_container: it was seen for the first time */
-        WIRE_STOP = 6,      /* struct wire_container: its last cgroup was removed */
+        WIRE_STOP = 6,      /* struct wire_container: its last cgroup and its last thread are gone */
         WIRE_SEED = 7,      /* struct wire_head: a process of several threads entered: look at all tasks again */
 };
 
 /* Flags of a record. */
-#define WIRE_COMPAT 0x01u    /* a 32-bit call */
-#define WIRE_HAS_CALL 0x02u  /* EXIT: nr and args are of a call that never returned */
-#define WIRE_LAST 0x04u      /* EXIT: of the process's last thread */
-#define WIRE_PATH 0x08u      /* text: a path and its NUL */
-#define WIRE_ARGV 0x10u      /* text: arguments, each with its NUL */
-#define WIRE_ADDR 0x20u      /* text: a struct sockaddr */
-#define WIRE_DELETED 0x40u   /* PROCESS: the program's file has no name any more */
-#define WIRE_TOO_DEEP 0x80u  /* PROCESS: the path is not whole */
+#define WIRE_COMPAT 0x01u   /* a 32-bit call */
+#define WIRE_HAS_CALL 0x02u /* EXIT: nr and args are of a call that never returned */
+#define WIRE_LAST 0x04u     /* EXIT: of the process's last thread */
+#define WIRE_PATH 0x08u     /* text: a path and its NUL */
+#define WIRE_ARGV 0x10u     /* text: arguments, each with its NUL */
+#define WIRE_ADDR 0x20u     /* text: a struct sockaddr */
+#define WIRE_DELETED 0x40u  /* PROCESS: the program's file has no name any more */
+#define WIRE_TOO_DEEP 0x80u /* PROCESS: the path is not whole */
 
 /* Who it was. The same in each record: nothing of it needs another record. */
 struct wire_head {
@@ -67,23 +67,23 @@ struct wire_container {
 
 /* What is to be done with a call: the value of `calls` in the settings. */
 #define CALL_WANTED 0x0001u
-#define CALL_PATH0 0x0002u   /* args[0] is a path */
-#define CALL_PATH1 0x0004u   /* args[1] is a path */
-#define CALL_ADDR1 0x0008u   /* args[1] is a socket's address, args[2] its size */
-#define CALL_ADDR4 0x0010u   /* args[4] ..., args[5] */
-#define CALL_ADDR1P 0x0020u  /* args[1] ..., args[2] points to its size: filled in by the kernel */
-#define CALL_ADDR4P 0x0040u  /* args[4] ..., args[5] points */
-#define CALL_EXEC 0x0080u    /* where it succeeds, the process's arguments are new */
-#define CALL_FD0 0x0100u     /* args[0] is a descriptor */
-#define CALL_FD_RET 0x0200u  /* the result is one */
+#define CALL_PATH0 0x0002u  /* args[0] is a path */
+#define CALL_PATH1 0x0004u  /* args[1] is a path */
+#define CALL_ADDR1 0x0008u  /* args[1] is a socket's address, args[2] its size */
+#define CALL_ADDR4 0x0010u  /* args[4] ..., args[5] */
+#define CALL_ADDR1P 0x0020u /* args[1] ..., args[2] points to its size: filled in by the kernel */
+#define CALL_ADDR4P 0x0040u /* args[4] ..., args[5] points */
+#define CALL_EXEC 0x0080u   /* where it succeeds, the process's arguments are new */
+#define CALL_FD0 0x0100u    /* args[0] is a descriptor */
+#define CALL_FD_RET 0x0200u /* the result is one */
 #define CALL_NO_RETURN 0x0400u
 #define CALL_TEXT (CALL_PATH0 | CALL_PATH1 | CALL_ADDR1 | CALL_ADDR4 | CALL_ADDR1P | CALL_ADDR4P | CALL_EXEC)
 
 /* Settings: constant once the programs are loaded, so that what is off costs nothing. */
 struct wire_settings {
-        uint32_t exe;     /* WIRE_PROCESS and WIRE_FORK are wanted */
-        uint32_t text;    /* paths, arguments, addresses */
-        uint32_t fd_kind; /* what kind of thing a descriptor is */
+        uint32_t exe;                  /* WIRE_PROCESS and WIRE_FORK are wanted */
+        uint32_t text;                 /* paths, arguments, addresses */
+        uint32_t fd_kind;              /* what kind of thing a descriptor is */
         uint16_t calls[2][WIRE_CALLS]; /* [64-bit, 32-bit][number] */
 };
 
@@ -103,7 +103,7 @@ struct wire_shared {
         uint32_t stopped;
         uint32_t containers; /* numbers given out */
         uint32_t self;       /* our own process, as the host numbers it: not listened to */
-        uint32_t graveless; /* ends that not even the map of ends had room for */
+        uint32_t graveless;  /* ends that not even the map of ends had room for */
 };
 
 enum wire_state {
@@ -116,6 +116,8 @@ struct wire_state_of {
         char id[WIRE_ID_SIZE];
         uint32_t state;
         uint32_t cgroups; /* that are known of it */
+        uint32_t threads;
+        uint32_t stopped; /* neither is left: told once */
         uint32_t gone;    /* its WIRE_STOP found no room */
 };
 
