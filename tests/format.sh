@@ -40,7 +40,7 @@ else
         echo "not ok - shellcheck: $(sed -n 's/^In \(.*\) line \(.*\):/\1:\2/p' <<<"$complaints" | tr '\n' ' ')"
 fi
 
-complaints=$(files '*.c' '*.h' '*.cc' '*.cpp' '*.py' '*.sh' | xargs -0 grep -L 'SPDX-License-Identifier: Apache-2.0' || true)
+complaints=$(files '*.c' '*.h' '*.cc' '*.cpp' '*.py' '*.sh' | xargs -0 grep -LE 'SPDX-License-Identifier: (Apache-2.0|\(BSD-2-Clause OR GPL-2.0\))' || true)
 if [[ -n $complaints ]]; then
         echo "not ok - each source names its license: $(tr '\n' ' ' <<<"$complaints")"
 else

@@ -88,10 +88,10 @@ enum cosmos_path_class {
         COSMOS_PATH_PROC = 3,
         COSMOS_PATH_SYS = 4,
         COSMOS_PATH_DEV = 5,
-        COSMOS_PATH_TMP = 6,  /* /tmp, /var/tmp, /dev/shm */
-        COSMOS_PATH_RUN = 7,  /* /run, /var/run */
-        COSMOS_PATH_LIB = 8,  /* /lib*, /usr/lib* and shared objects anywhere */
-        COSMOS_PATH_BIN = 9,  /* /bin, /sbin, /usr/bin, ... */
+        COSMOS_PATH_TMP = 6,   /* /tmp, /var/tmp, /dev/shm */
+        COSMOS_PATH_RUN = 7,   /* /run, /var/run */
+        COSMOS_PATH_LIB = 8,   /* /lib*, /usr/lib*, and shared objects anywhere else */
+        COSMOS_PATH_BIN = 9,   /* /bin, /sbin, /usr/bin, ... */
         COSMOS_PATH_HOME = 10, /* /home, /root */
         COSMOS_PATH_VAR = 11,
         COSMOS_PATH_OTHER = 12,

@@ -13,7 +13,7 @@ struct cosmos__collector_ops {
         int (*fd)(const cosmos_collector *collector);
         int (*next)(cosmos_collector *collector, const struct cosmos_event **ret_event, struct cosmos_diag *reterr);
         int (*stop)(cosmos_collector *collector, struct cosmos_diag *reterr);
-        void (*free)(cosmos_collector *collector); /* stopped or not */
+        void (*free)(cosmos_collector *collector);                            /* stopped or not */
         int (*ignore)(cosmos_collector *collector, const char *container_id); /* NULL: nothing to be done */
 };
 

@@ -94,12 +94,12 @@ static int start(struct cosmos_resolver *r, struct cosmos__container *container,
         return cosmos__queue_push(r, &pending);
 }
 
-static int stop(struct cosmos_resolver *r, struct cosmos__container *container)
+static int stop(struct cosmos_resolver *r, struct cosmos__container *container, int64_t timestamp)
 {
         struct cosmos__pending pending = {
             .type = COSMOS_EVENT_CONTAINER_STOP,
             .container = container,
-            .timestamp = cosmos__now(),
+            .timestamp = timestamp,
             .timestamp_digits = 9,
         };
         bool started = container->started;
@@ -138,7 +138,7 @@ static int tick_container(struct cosmos_resolver *r, struct cosmos__container *c
         else if (!container->gone)
                 container->gone = now;
         else
-                return stop(r, container);
+                return stop(r, container, cosmos__now());
         return 0;
 }
 
@@ -201,20 +201,18 @@ static int feed_told(struct cosmos_resolver *r, const struct cosmos_event *event
 {
         struct cosmos__container *container;
         bool is_id = strlen(event->container_id) == COSMOS__ID_SIZE - 1 && cosmos__is_id(event->container_id);
-        int error = is_id ? cosmos__lookup_id(r, event->container_id, &container)
-                                                       : -COSMOS_EFORMAT;
+        int error = is_id ? cosmos__lookup_id(r, event->container_id, &container) : -COSMOS_EFORMAT;
 
         if (error < 0)
                 return error;
         container->told = true;
         if (event->type == COSMOS_EVENT_CONTAINER_STOP)
-                return stop(r, container);
+                return stop(r, container, event->timestamp);
         if (!container->named) {
                 int64_t now = cosmos__boottime();
 
-                error = event->type == COSMOS_EVENT_CONTAINER_START
-                            ? cosmos__names_find_early(r, container, now)
-                            : cosmos__names_find(r, container, event->pid, now);
+                error = event->type == COSMOS_EVENT_CONTAINER_START ? cosmos__names_find_early(r, container, now)
+                                                                    : cosmos__names_find(r, container, event->pid, now);
                 if (error < 0)
                         return error;
         }

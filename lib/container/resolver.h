@@ -37,8 +37,8 @@ struct cosmos_resolver {
         struct cosmos__pending *queue;
         size_t queue_first, queue_n, queue_room;
         struct cosmos_event in, out;
-        uint32_t pulled; /* events by pull(), modulo 2^32 */
-        bool fed;        /* `in` waits in the queue: the caller's strings are in use */
+        uint32_t pulled;                    /* events by pull(), modulo 2^32 */
+        bool fed;                           /* `in` waits in the queue: the caller's strings are in use */
         struct cosmos__container *unwanted; /* to be told to the collector; NULL: none */
 };
 

@@ -220,7 +220,8 @@ static int check_source(const cosmos_detector *d, const struct cosmos_event *eve
 /* A model of all calls that is fed with some would find the others' absence odd, and the other way round. */
 static int check_calls(const cosmos_detector *d, const struct cosmos_event *event, struct cosmos_diag *reterr)
 {
-        const char *learnt = cosmos_model_metadata(d->model, "cosmos.calls"), *given = event->calls ? event->calls : "all";
+        const char *learnt = cosmos_model_metadata(d->model, "cosmos.calls"),
+                   *given = event->calls ? event->calls : "all";
         char quoted[2][128];
 
         if (!learnt || strcmp(learnt, given) == 0)

@@ -252,7 +252,9 @@ static void end_step(cosmos_sequencer *s, struct sequence *q, enum cosmos_end en
 /* A loss hits one thread if it names it, else all of a container, else all. */
 static bool hits(const cosmos_sequencer *s, const struct cosmos_event *e, const struct sequence *q)
 {
-        if (e->known & COSMOS_KNOWN_TID)
+        const uint32_t thread = COSMOS_KNOWN_PID | COSMOS_KNOWN_TID;
+
+        if ((e->known & thread) == thread)
                 return key_is(s, q, e);
         return !e->container_id || equal(q->key.container_id, e->container_id);
 }

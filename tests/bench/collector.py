@@ -13,7 +13,8 @@ Nothing may run beside it: another collector is refused, and the machine's load 
 The build is copied first, so that it may be built again meanwhile.
 
   noise     the smallest load of mysql in pairs without a collector on either side: what no difference looks like
-  mysql     mysqlslap in a container, three loads, without and with the bpf backend; CPU, memory, losses
+  mysql     mysqlslap on a server in a container, three loads, without and with the bpf backend: its time on the
+            wall, and the CPU time of the container; CPU and memory of the collector, losses
   getppid   ns a call in a tight loop, beside other tracers; --audit adds our audit backend, last
   loss      300,000 calls/s for a minute as JSON; as fast as it can into a null sink; above capacity
   delay     from a call to its line on the pipe, idle and loaded
@@ -238,6 +239,21 @@ def contained(path, command, **options):
 # --- mysql ----------------------------------------------------------------------------------
 
 
+def cpu_file(pid):
+    """Where the kernel counts the CPU time of a process's cgroup."""
+    for line in Path(f"/proc/{pid}/cgroup").read_text().splitlines():
+        _, controllers, path = line.split(":", 2)
+        if "cpuacct" in controllers.split(","):
+            return Path(f"/sys/fs/cgroup/cpuacct{path}/cpuacct.usage")
+    return Path(f"/sys/fs/cgroup{path}/cpu.stat")
+
+
+def ratios(pairs, i):
+    """Of wall time (0) or CPU time (1): text, and the numbers."""
+    median, low, high = interval([b[i] / a[i] for a, b in pairs])
+    return f"{median:.3f}x [{low:.3f}, {high:.3f}]", [median, low, high]
+
+
 class Service:
     """MariaDB in a real container, on a daemon of our own."""
 
@@ -269,10 +285,11 @@ class Service:
         self("run", "--rm", "--network", "none", "-v", volume, "--entrypoint", "mariadb-install-db", image,
              "--user=mysql", "--skip-test-db", "--auth-root-authentication-method=normal")  # fmt: skip
         self("run", "-d", "--name", "db", "--network", "none", "-v", volume, "-v",
-             f"{self.folder}/socket:/run/mysqld", "--tmpfs", "/tmp", "--entrypoint", "mariadbd", image,
+             f"{self.folder}/socket:/run/mysqld", "--tmpfs", "/tmp", "--cpuset-cpus", "1", "--entrypoint", "mariadbd", image,
              "--user=mysql", "--skip-networking", "--socket=/run/mysqld/mysqld.sock",
              "--max-connections=2000", "--innodb-flush-log-at-trx-commit=0")  # fmt: skip
         self.socket = self.folder / "socket" / "mysqld.sock"
+        self.usage = cpu_file(int(self("inspect", "-f", "{{.State.Pid}}", "db")))
         for _ in range(150):
             if subprocess.run(["mysqladmin", f"--socket={self.socket}", "-uroot", "ping"], capture_output=True).returncode == 0:
                 return
@@ -282,13 +299,19 @@ class Service:
     def __call__(self, *arguments):
         return run(*self.client, *arguments)
 
+    def cpu(self):
+        """Seconds that the container has used."""
+        text = self.usage.read_text()
+        return int(text) / 1e9 if text.strip().isdigit() else int(re.search(r"usage_usec (\d+)", text)[1]) / 1e6
+
     def load(self, clients, queries, iterations):
-        """Seconds of wall time for all iterations."""
-        begun = time.monotonic()
-        run("mysqlslap", f"--socket={self.socket}", "-uroot", f"--concurrency={clients}", f"--iterations={iterations}",
+        """Seconds of all iterations: on the wall, and of the container's CPU. The server has core 1, its clients
+        core 0, so that chance does not place them otherwise each time."""
+        begun, used = time.monotonic(), self.cpu()
+        run("taskset", "-c", "0", "mysqlslap", f"--socket={self.socket}", "-uroot", f"--concurrency={clients}", f"--iterations={iterations}",
             f"--number-of-queries={clients * queries}", "--auto-generate-sql",
             "--auto-generate-sql-load-type=mixed")  # fmt: skip
-        return time.monotonic() - begun
+        return time.monotonic() - begun, self.cpu() - used
 
     def close(self):
         self.daemon.stdin.close()
@@ -305,9 +328,8 @@ def noise(bench):
         pairs = in_pairs(max(5, bench.args.pairs // 3), lambda: service.load(*load), lambda: service.load(*load))
     finally:
         service.close()
-    median, low, high = interval([b / a for a, b in pairs])
-    print(f"noise, mysql {name}, no collector on either side: {median:.3f}x [{low:.3f}, {high:.3f}] of {len(pairs)} pairs, "
-          f"{min(b / a for a, b in pairs):.3f} to {max(b / a for a, b in pairs):.3f}", flush=True)  # fmt: skip
+    print(f"noise, mysql {name}, no collector on either side: wall {ratios(pairs, 0)[0]}, CPU of the container "
+          f"{ratios(pairs, 1)[0]} of {len(pairs)} pairs", flush=True)  # fmt: skip
     return pairs
 
 
@@ -322,22 +344,22 @@ def mysql(bench):
             def watched(load=load, collections=collections):
                 with Collector(bench, "--container", "db") as collector:
                     seconds = service.load(*load)
-                    collections.append({**collector.stop(), "seconds": seconds})
+                    collections.append({**collector.stop(), "seconds": seconds[0]})
                 return seconds
 
             pairs = in_pairs(bench.args.pairs, lambda load=load: service.load(*load), watched)
-            median, low, high = interval([b / a for a, b in pairs])
+            (wall, wall_numbers), (own, own_numbers) = ratios(pairs, 0), ratios(pairs, 1)
             lost = sum(c["lost"] for c in collections)
             rate = statistics.median(c["delivered"] / c["seconds"] for c in collections)
             cpu = statistics.median(c["cpu"] / c["seconds"] for c in collections)
             rss, peak = max(c["rss_kib"] for c in collections), max(c["peak_kib"] for c in collections)
-            spread = statistics.quantiles([a for a, _ in pairs], n=4) if len(pairs) > 1 else [0, 1, 0]
-            print(f"mysql {name}: {median:.3f}x [{low:.3f}, {high:.3f}] of {len(pairs)} pairs, without "
-                  f"{statistics.median(a for a, _ in pairs):.2f} s (quartiles {spread[0] / spread[1] - 1:+.0%}, "
+            spread = statistics.quantiles([a[0] for a, _ in pairs], n=4) if len(pairs) > 1 else [0, 1, 0]
+            print(f"mysql {name}: wall {wall}, CPU of the container {own} of {len(pairs)} pairs, without "
+                  f"{statistics.median(a[0] for a, _ in pairs):.2f} s (quartiles {spread[0] / spread[1] - 1:+.0%}, "
                   f"{spread[2] / spread[1] - 1:+.0%}); {rate:,.0f} events/s, {lost} lost of "
                   f"{sum(c['seen'] for c in collections):,}; collector {cpu:.1%} of a core, {rss / 1024:.1f} MiB "
                   f"(peak {peak / 1024:.1f})", flush=True)  # fmt: skip
-            results[name] = {"pairs": pairs, "ratio": [median, low, high], "lost": lost, "cpu": cpu, "rss_kib": rss,
+            results[name] = {"pairs": pairs, "wall": wall_numbers, "container_cpu": own_numbers, "lost": lost, "cpu": cpu, "rss_kib": rss,
                              "peak_kib": peak, "events_per_s": rate, "collections": collections}  # fmt: skip
         results["ns_in_kernel"] = in_kernel(bench, service)
     finally:

@@ -862,6 +862,8 @@ static int check_host(struct cosmos_diag *reterr)
 
 static int check_options(const struct cosmos_bpf_options *o, struct cosmos_diag *reterr)
 {
+        struct wire_settings trial = {0}; /* a wrong name is told whatever this host can do */
+
         if ((o->without & ~(COSMOS_BPF_EXE | COSMOS_BPF_TEXT)) ||
             (o->with & ~(COSMOS_BPF_FD_KIND | COSMOS_BPF_SIZE_CLASS | COSMOS_BPF_PATH_CLASS)))
                 return cosmos__fail(reterr, -EINVAL, "cosmos_bpf_options: without %#x or with %#x is not known",
@@ -873,7 +875,7 @@ static int check_options(const struct cosmos_bpf_options *o, struct cosmos_diag 
                 return cosmos__fail(reterr, -EINVAL,
                                     "cosmos_bpf_options: ring_bytes is %u, not a power of 2 from %u to %u",
                                     o->ring_bytes, RING_MIN, RING_MAX);
-        return 0;
+        return cosmos__bpf_calls(&trial, o->calls, o->n_calls, reterr);
 }
 
 static int open_descriptors(struct bpf_collector *c, struct cosmos_diag *reterr)

@@ -43,7 +43,7 @@ void cosmos__bpf_head(const struct cosmos__bpf_decoder *d, const struct wire_hea
 {
         ret->known = COSMOS_KNOWN_PID | COSMOS_KNOWN_TID | COSMOS_KNOWN_PPID | COSMOS_KNOWN_PROC_START |
                      COSMOS_KNOWN_THREAD_START | COSMOS_KNOWN_UID;
-        ret->timestamp = (int64_t)head->time + d->offset;
+        ret->timestamp = (int64_t)(head->time + (uint64_t)d->offset);
         ret->timestamp_digits = 9;
         ret->pid = (int32_t)head->pid;
         ret->tid = (int32_t)head->tid;
