@@ -35,8 +35,8 @@ class Data:
     offsets: np.ndarray  # int64 [sequences + 1]
     timestamps: np.ndarray  # int64 [calls], ns
     source: str
-    call_set: str
     traces: List[Dict[str, object]]  # what each trace held, for the metadata
+    call_set: str = "all"  # which calls were collected
 
     @property
     def inputs(self) -> np.ndarray:
@@ -74,8 +74,8 @@ def read(paths: Sequence[str], unit: str, containers: Sequence[str]) -> Data:
         np.concatenate(offsets),
         np.concatenate([corpus.timestamps for corpus, _ in corpora]),
         sources[0],
-        corpora[0][0].call_set,
         [{"sha256": digest, "calls": len(corpus.tokens), "sequences": len(corpus)} for corpus, digest in corpora],
+        corpora[0][0].call_set,
     )
 
 

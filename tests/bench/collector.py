@@ -41,7 +41,7 @@ HERE = Path(__file__).resolve().parent
 TREE = HERE.parent.parent
 SEED = 2026
 CLOCK_TICKS = os.sysconf("SC_CLK_TCK")
-LOADS = {"100 x 20": (100, 20, 10), "200 x 40": (200, 40, 1), "500 x 60": (500, 60, 1)}  # clients, queries, iterations
+LOADS = {"100 x 20": (100, 20, 10), "200 x 40": (200, 40, 3), "500 x 60": (500, 60, 1)}  # clients, queries, iterations
 MOUNT_NAMESPACE = 0x00020000
 PR_SET_PDEATHSIG = 1
 

@@ -14,6 +14,7 @@
  *   guest forks COUNT          as many children of one getppid each
  *   guest execs COUNT OTHER    a getppid, then execve of OTHER, which comes back to us
  *   guest spawns COUNT PROGRAM children that execute PROGRAM, to tag with
+ *   guest vforks COUNT PROGRAM the same with vfork, one after the other
  *   guest reuse PID COUNT      children that all have this pid, one after the other
  *   guest obey THREADS         commands on standard input, see obey(); "ok" for each
  *   guest flood THREADS        a line N: each thread makes N getppid; "ok"
@@ -301,6 +302,27 @@ static int spawns(long count, const char *program)
                         return 1;
         }
         return wait_for(count % AT_ONCE);
+}
+
+static int vforks(long count, const char *program)
+{
+        char number[32];
+
+        for (long i = 0; i < count; i++) {
+                pid_t pid;
+
+                snprintf(number, sizeof(number), "%ld", i);
+                pid = vfork();
+                if (pid < 0)
+                        return 1;
+                if (pid == 0) {
+                        execl(program, program, "tag", number, (char *)NULL);
+                        _exit(1);
+                }
+                if (wait_for(1))
+                        return 1;
+        }
+        return 0;
 }
 
 /* 20 ms apart: a start time is in hundredths of a second. */
@@ -670,6 +692,8 @@ int main(int argc, char **argv)
                 return execs(argv[0], first, argv[3]);
         if (!strcmp(what, "spawns") && argc > 3)
                 return spawns(first, argv[3]);
+        if (!strcmp(what, "vforks") && argc > 3)
+                return vforks(first, argv[3]);
         if (!strcmp(what, "reuse") && argc > 3)
                 return reuse((pid_t)first, atol(argv[3]));
         if (!strcmp(what, "obey"))

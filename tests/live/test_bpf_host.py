@@ -43,7 +43,10 @@ def test_no_program_stays(bpftool, box, collect, number):
     assert len(own) >= 6
     collector.signal(number)
     code = collector.wait()
-    assert code == (0 if number in (signal.SIGINT, signal.SIGTERM) else -number)
+    if number == signal.SIGSEGV and "COSMOS_SANITIZED" in os.environ:
+        assert code == 1  # AddressSanitizer reports it
+    else:
+        assert code == (0 if number in (signal.SIGINT, signal.SIGTERM) else -number)
     harness.until(lambda: not programs() & own, 10, "the end of its programs")
 
 
@@ -133,7 +136,8 @@ def test_collector_in_a_container_is_watched_by_another(box, collect, started, t
     container.run("tag", 1)
     inner.stop()
     lines = harness.calls(outer.stop())
-    assert harness.tags(lines) == [1]
+    # The sanitizers make calls of their own.
+    assert harness.tags([line for line in lines if line["pid"] != inner.pid]) == [1]
     assert harness.calls(lines, pid=inner.pid, syscall="bpf")
 
 

@@ -128,6 +128,23 @@ def test_programs_that_are_spawned(box, collect, guest, tmp_path):
     assert sorted(tag for thread in children.values() for tag in harness.tags(thread)) == list(range(count))
 
 
+def test_vfork(box, collect, guest):
+    """The parent's call returns when the child has executed its program: the child comes first."""
+    count = 100
+    container = box()
+    collector = collect("--container", container.id)
+    parent = container.run("vforks", count, guest).pid
+    lines = collector.stop()
+    threads = {tid: thread for (tid, _), thread in harness.by_thread(lines).items()}
+    forked = [line["ret"] for line in harness.calls(threads.pop(parent), syscall="vfork")]
+    assert list(threads) == forked
+    for i, thread in enumerate(threads.values()):
+        assert harness.names(thread)[0] == "execve"
+        assert thread[0]["argv"] == f"{guest} tag {i}"
+        assert harness.tags(thread) == [i]
+        assert harness.names(thread)[-2:] == ["exit_group", "thread_exit"]
+
+
 def test_same_pid_again(box, collect):
     """Processes that have had the same pid are kept apart by when they began."""
     times = 5
