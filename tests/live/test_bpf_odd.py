@@ -97,7 +97,8 @@ def test_execve_by_another_thread(watched, guest):
     of_first = calls_of(lines, pid)
     ends = [i for i, line in enumerate(of_first) if line.get("type") == "thread_exit"]
     assert len(ends) == 2 and ends[1] == len(of_first) - 1
-    assert short(of_first[ends[0] - 1]) == ("read", EINTR)
+    # It was to wait for the second's answer, or was on its way there.
+    assert short(of_first[ends[0] - 1]) in [("read", EINTR), ("write", 8)]
     execve = of_first[ends[0] + 1]
     assert short(execve) == ("execve", 0)
     assert execve["argv"] == "guest tag 77"

@@ -333,23 +333,92 @@ static __always_inline bool is_runtime(struct file *file)
                (name[3] == 'c' || name[3] == 'n');
 }
 
-static struct thread *track(struct task_struct *task, uint32_t container, uint32_t flags)
+/* What is to be kept with a thread as soon as that can be done. */
+struct pending {
+        uint32_t container, flags, mounts;
+        uint32_t lost; /* of its calls, meanwhile */
+};
+
+struct {
+        __uint(type, BPF_MAP_TYPE_HASH);
+        __uint(map_flags, BPF_F_NO_PREALLOC);
+        __uint(max_entries, 4096);
+        __type(key, uint32_t); /* tid */
+        __type(value, struct pending);
+} pendings SEC(".maps");
+
+static struct thread *keep(struct task_struct *task, const struct pending *p)
 {
-        struct wire_state_of *state = bpf_map_lookup_elem(&containers, &container);
         struct thread *t = bpf_task_storage_get(&threads, task, NULL, BPF_LOCAL_STORAGE_GET_F_CREATE);
 
-        if (!t) {
-                __sync_fetch_and_add(&counter()->untracked, 1);
+        if (!t)
                 return NULL;
-        }
         t->start = task->start_boottime;
         t->proc_start = task->group_leader->start_boottime;
-        t->flags = (uint32_t)task->tgid == shared.self ? flags | SELF : flags;
+        t->flags = (uint32_t)task->tgid == shared.self ? p->flags | SELF : p->flags;
         t->generation = shared.generation - 1; /* to be held against what was decided */
-        t->container = container;
+        t->container = p->container;
+        t->mounts = p->mounts;
+        t->lost = p->lost;
+        return t;
+}
+
+/*
+ * Follow a thread from now on. Task storage can't be made while this cpu is inside another operation on
+ * it (kernel/bpf/bpf_task_storage.c: bpf_task_storage_busy), such as the end of a task
+ * that was preempted there. Then it is made with the thread's next event.
+ */
+static struct thread *track(struct task_struct *task, uint32_t container, uint32_t flags, uint32_t mounts)
+{
+        struct wire_state_of *state = bpf_map_lookup_elem(&containers, &container);
+        struct pending p = {.container = container, .flags = flags, .mounts = mounts};
+        struct thread *t = keep(task, &p);
+        uint32_t tid = task->pid;
+
+        if (!t) {
+                if (bpf_map_lookup_elem(&pendings, &tid))
+                        return NULL;
+                if (bpf_map_update_elem(&pendings, &tid, &p, BPF_NOEXIST) < 0) {
+                        __sync_fetch_and_add(&counter()->untracked, 1);
+                        return NULL;
+                }
+                __sync_fetch_and_add(&shared.pending, 1);
+        }
         if (state)
                 __sync_fetch_and_add(&state->threads, 1);
         return t;
+}
+
+/* A thread that could not be followed at once. NULL: it is none, or it still can't be. */
+static struct thread *adopt(struct task_struct *task)
+{
+        uint32_t tid = task->pid;
+        struct pending *p = bpf_map_lookup_elem(&pendings, &tid), copy;
+        struct thread *t;
+
+        if (!p)
+                return NULL;
+        copy = *p;
+        t = keep(task, &copy);
+        if (t && bpf_map_delete_elem(&pendings, &tid) == 0)
+                __sync_fetch_and_sub(&shared.pending, 1);
+        return t;
+}
+
+/* Its call is lost then, if it would have been told. */
+static void miss(struct task_struct *task)
+{
+        uint32_t tid = task->pid;
+        struct pending *p = bpf_map_lookup_elem(&pendings, &tid);
+
+        if (!p)
+                return;
+        if (!(p->flags & (NEW | OUTSIDE | IGNORED))) {
+                p->lost++;
+                __sync_fetch_and_add(&counter()->seen, 1);
+                __sync_fetch_and_add(&counter()->lost, 1);
+        }
+        p->flags &= ~NEW;
 }
 
 /* What was decided about its container since it was last asked. */
@@ -364,9 +433,11 @@ static __always_inline void ask(struct thread *t)
 
 static __always_inline struct thread *thread_of(struct task_struct *task)
 {
-        if (!task->bpf_storage)
-                return NULL;
-        return bpf_task_storage_get(&threads, task, NULL, 0);
+        struct thread *t = NULL;
+
+        if (task->bpf_storage)
+                t = bpf_task_storage_get(&threads, task, NULL, 0);
+        return t || !shared.pending ? t : adopt(task);
 }
 
 /* ---- records ---------------------------------------------------------------------------- */
@@ -667,8 +738,11 @@ int BPF_PROG(cosmos_call, struct pt_regs *regs, long ret)
         uint32_t nr, info;
         bool compat;
 
-        if (!t || shared.stopped)
+        if (!t || shared.stopped) {
+                if (shared.pending)
+                        miss(task);
                 return 0;
+        }
         if ((t->flags || t->generation != shared.generation) && skip(t))
                 return 0;
         nr = regs->orig_ax;
@@ -717,20 +791,17 @@ int BPF_PROG(cosmos_fork, struct task_struct *parent, struct task_struct *child)
                         return 0;
                 /* It was not looked at yet, or it put the child in there from outside. */
                 if (container_of_task(parent, 0) != container) {
-                        t = track(child, container, NEW | OUTSIDE);
-                        if (t)
-                                t->mounts = mounts_of(parent);
+                        track(child, container, NEW | OUTSIDE, mounts_of(parent));
                         return 0;
                 }
-                of_parent = track(parent, container, 0);
-                if (!of_parent)
+                of_parent = track(parent, container, 0, 0);
+                if (!of_parent) {
+                        track(child, container, NEW, 0);
                         return 0;
+                }
         }
-        t = track(child, of_parent->container, NEW | (of_parent->flags & (OUTSIDE | IGNORED)));
-        if (!t)
-                return 0;
-        t->mounts = of_parent->mounts;
-        if (settings.exe && child->pid == child->tgid && !(t->flags & IGNORED))
+        t = track(child, of_parent->container, NEW | (of_parent->flags & (OUTSIDE | IGNORED)), of_parent->mounts);
+        if (t && settings.exe && child->pid == child->tgid && !(t->flags & IGNORED))
                 tell_head(child, t, WIRE_FORK, parent->tgid);
         return 0;
 }
@@ -747,10 +818,9 @@ int BPF_PROG(cosmos_exec, struct task_struct *task, int old_pid, struct linux_bi
                 uint32_t container = container_of_task(task, 0);
 
                 if (container)
-                        t = track(task, container, OUTSIDE);
+                        t = track(task, container, OUTSIDE, mounts_of(task));
                 if (!t)
                         return 0;
-                t->mounts = mounts_of(task);
         }
         if (t->generation != shared.generation)
                 ask(t);
@@ -824,15 +894,26 @@ int BPF_PROG(cosmos_exit, struct task_struct *task)
 {
         struct thread *t = thread_of(task);
         struct wire_state_of *state;
-        uint32_t container;
+        uint32_t container, tid = task->pid;
 
-        if (!t || shared.stopped)
+        if (shared.stopped)
                 return 0;
-        t->flags &= ~NEW;
-        if (!skip(t))
-                tell_exit(task, t);
-        t->lost = 0;
-        container = t->container;
+        if (t) {
+                t->flags &= ~NEW;
+                if (!skip(t))
+                        tell_exit(task, t);
+                t->lost = 0;
+                container = t->container;
+        } else { /* to the last it could not be followed */
+                struct pending *p = shared.pending ? bpf_map_lookup_elem(&pendings, &tid) : NULL;
+
+                if (!p)
+                        return 0;
+                container = p->container;
+                bpf_map_delete_elem(&pendings, &tid);
+                __sync_fetch_and_sub(&shared.pending, 1);
+                __sync_fetch_and_add(&counter()->untracked, 1);
+        }
         state = bpf_map_lookup_elem(&containers, &container);
         if (!state)
                 return 0;
@@ -856,10 +937,9 @@ int BPF_PROG(cosmos_attach, struct cgroup *cgroup, const char *path, struct task
         container = container_of_cgroup(address, 0);
         if (!container)
                 return 0;
-        t = track(task, container, OUTSIDE);
+        t = track(task, container, OUTSIDE, mounts_of(task));
         if (!t)
                 return 0;
-        t->mounts = mounts_of(task);
         if (threadgroup && task->signal->nr_threads > 1)
                 tell_head(task, t, WIRE_SEED, 0);
         return 0;
@@ -916,11 +996,8 @@ int cosmos_seed(struct bpf_iter__task *ctx)
                 first = bpf_task_storage_get(&threads, task->group_leader, NULL, 0);
         if (first)
                 flags |= first->flags & OUTSIDE;
-        t = track(task, container, flags);
-        if (!t)
-                return 0;
-        t->mounts = mounts;
-        if (task->pid == task->tgid)
+        t = track(task, container, flags, mounts);
+        if (t && task->pid == task->tgid)
                 tell_process(task, t, exe, 1);
         return 0;
 }

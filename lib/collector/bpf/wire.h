@@ -103,6 +103,7 @@ struct wire_shared {
         uint32_t stopped;
         uint32_t containers; /* numbers given out */
         uint32_t self;       /* our own process, as the host numbers it: not listened to */
+        uint32_t pending;    /* threads that are to be followed, but could not be at once */
         uint32_t graveless;  /* ends that not even the map of ends had room for */
 };
 
