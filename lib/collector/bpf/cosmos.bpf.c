@@ -729,6 +729,14 @@ static __always_inline void send_text(struct task_struct *task, struct thread *t
                 t->lost = 0;
 }
 
+/* Most sendto and recvfrom are send and recv: without an address they take the short way. */
+static __always_inline bool has_text(struct pt_regs *regs, bool compat, uint32_t info)
+{
+        if (!(info & (CALL_ADDR4 | CALL_ADDR4P)))
+                return true;
+        return compat ? (uint32_t)regs->di : regs->r8;
+}
+
 SEC("tp_btf/sys_exit")
 int BPF_PROG(cosmos_call, struct pt_regs *regs, long ret)
 {
@@ -756,7 +764,7 @@ int BPF_PROG(cosmos_call, struct pt_regs *regs, long ret)
         if (!(info & CALL_WANTED))
                 return 0;
         counter()->seen++;
-        if (settings.text && (info & CALL_TEXT)) {
+        if (settings.text && (info & CALL_TEXT) && has_text(regs, compat, info)) {
                 send_text(task, t, regs, nr, ret, compat, info);
                 return 0;
         }
