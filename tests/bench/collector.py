@@ -41,7 +41,7 @@ HERE = Path(__file__).resolve().parent
 TREE = HERE.parent.parent
 SEED = 2026
 CLOCK_TICKS = os.sysconf("SC_CLK_TCK")
-LOADS = {"100 x 20": (100, 20, 10), "200 x 40": (200, 40, 3), "500 x 60": (500, 60, 1)}  # clients, queries, iterations
+LOADS = {"100 x 20": (100, 20, 10), "200 x 40": (200, 40, 1), "500 x 60": (500, 60, 1)}  # clients, queries, iterations
 MOUNT_NAMESPACE = 0x00020000
 PR_SET_PDEATHSIG = 1
 
@@ -338,6 +338,8 @@ def mysql(bench):
     service = Service(bench)
     try:
         for name, load in LOADS.items():
+            if bench.args.load not in (None, name):
+                continue
             service.load(*load)
             collections = []
 
@@ -591,6 +593,7 @@ def main():
     p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     p.add_argument("part", nargs="*", choices=[[], *parts], help="default: all")
     p.add_argument("--pairs", type=int, default=15)
+    p.add_argument("--load", choices=LOADS, help="of `mysql`, only this one")
     p.add_argument("--seconds", type=int, default=60, help="of the JSON part of `loss`")
     p.add_argument("--build", type=Path, default=TREE / "build/tests/gcc")
     p.add_argument("--json", type=Path, help="all samples go there")
