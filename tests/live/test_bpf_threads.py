@@ -65,6 +65,24 @@ def test_brief_threads(box, collect):
     assert len(harness.typed(lines, "thread_exit")) == len(threads)
 
 
+def test_brief_threads_on_each_cpu(box, collect, started):
+    """Threads that begin while others end beside them: the kernel may refuse us room for a moment."""
+    rounds = 800
+    containers = [box() for _ in range(4)]
+    collector = collect("--calls", "getppid")
+    for process in [started(container.start("brief", rounds)) for container in containers]:
+        assert process.wait(60) == 0, process.said
+    lines = collector.stop()
+    assert harness.typed(lines, "loss") == []
+    for container in containers:
+        found = {}
+        for line in harness.calls(lines, container_id=container.id):
+            found.setdefault(int(line["args"][1], 16), []).append(int(line["args"][0], 16))
+        assert found == {n: list(range(BRIEF_CALLS)) for n in range(rounds * BRIEF_THREADS)}
+        ends = [line for line in harness.typed(lines, "thread_exit") if line["container_id"] == container.id]
+        assert len(ends) == rounds * BRIEF_THREADS + 1
+
+
 def test_fork_storm(box, collect):
     """2,000 children of one call each: each has that call and its end, and nothing else."""
     count = 2000
