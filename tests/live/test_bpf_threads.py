@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The bpf backend tells threads apart: each one's calls, all of them, in its order,
 from its first to its end; and processes, however quickly they come and go."""
+import os
 import shutil
 
 import harness
@@ -65,6 +66,7 @@ def test_brief_threads(box, collect):
     assert len(harness.typed(lines, "thread_exit")) == len(threads)
 
 
+@pytest.mark.skipif("COSMOS_SANITIZED" in os.environ, reason="the sanitizers make the collector too slow")
 def test_brief_threads_on_each_cpu(box, collect, started):
     """Threads that begin while others end beside them: the kernel may refuse us room for a moment."""
     rounds = 800
