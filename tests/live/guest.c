@@ -434,6 +434,7 @@ static void *obey_thread(void *userdata)
 
 /*
  * Commands: `tag N` by the first thread; `all N` by all others; `fork N` by a child;
+ * `zombie`, a child that has ended and is not waited for;
  * `exec N` by the program that the second thread executes; `sleep MS`; `exit`, at once
  * and whatever the others do. SIGUSR1 restarts calls, SIGUSR2 does not.
  */
@@ -463,7 +464,14 @@ static int obey(long count)
                         syscall(SYS_nanosleep, &(struct timespec){n / 1000, n % 1000 * 1000000}, NULL);
                 else if (!strcmp(what, "exit"))
                         syscall(SYS_exit_group, 0);
-                else if (!strcmp(what, "fork")) {
+                else if (!strcmp(what, "zombie")) {
+                        pid_t pid = bare_fork();
+
+                        if (pid == 0)
+                                syscall(SYS_exit_group, 0);
+                        if (waitid(P_PID, (id_t)pid, &(siginfo_t){0}, WEXITED | WNOWAIT) < 0)
+                                return 1;
+                } else if (!strcmp(what, "fork")) {
                         if (bare_fork() == 0) {
                                 getppid_tagged((unsigned long)n, 0);
                                 syscall(SYS_exit_group, 0);

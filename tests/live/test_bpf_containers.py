@@ -268,6 +268,20 @@ def test_member_that_outlives_its_cgroup(box, collect):
     assert types == ["container_start", "thread_exit", "thread_exit", "container_stop"]
 
 
+def test_zombie_at_the_start_holds_no_container(box, collect):
+    """A process that has ended already, and that nobody has waited for: it will not end once more."""
+    container = box()
+    process = container.obey()
+    process.do("zombie")
+    collector = collect("--container", container.id)
+    process.do("tag 1")
+    process.leave()
+    container.remove()
+    lines = lines_of(collector.stop(), container.id)
+    assert harness.tags(lines) == [1]
+    assert lines[-1]["type"] == "container_stop"
+
+
 def test_process_of_many_threads_that_is_put_in(box, collect, guest, started):
     """All of its threads are passed over until one executes a program."""
     container = box()

@@ -50,6 +50,7 @@ struct thread {
         uint32_t generation; /* of the decisions that it was held against */
         uint32_t lost;       /* records since the last one that found room */
         uint32_t mounts;     /* OUTSIDE: the mount namespace that it came from */
+        uint32_t kept;       /* how often it was found: the first one fills it in */
 };
 
 struct {
@@ -347,12 +348,14 @@ struct {
         __type(value, struct pending);
 } pendings SEC(".maps");
 
-static struct thread *keep(struct task_struct *task, const struct pending *p)
+/* Two programs may find the same thread at once: only one of them is told that it is new. */
+static struct thread *keep(struct task_struct *task, const struct pending *p, bool *ret_new)
 {
         struct thread *t = bpf_task_storage_get(&threads, task, NULL, BPF_LOCAL_STORAGE_GET_F_CREATE);
 
-        if (!t)
-                return NULL;
+        *ret_new = t && __sync_fetch_and_add(&t->kept, 1) == 0;
+        if (!*ret_new)
+                return t;
         t->start = task->start_boottime;
         t->proc_start = task->group_leader->start_boottime;
         t->flags = (uint32_t)task->tgid == shared.self ? p->flags | SELF : p->flags;
@@ -372,7 +375,8 @@ static struct thread *track(struct task_struct *task, uint32_t container, uint32
 {
         struct wire_state_of *state = bpf_map_lookup_elem(&containers, &container);
         struct pending p = {.container = container, .flags = flags, .mounts = mounts};
-        struct thread *t = keep(task, &p);
+        bool is_new;
+        struct thread *t = keep(task, &p, &is_new);
         uint32_t tid = task->pid;
 
         if (!t) {
@@ -383,6 +387,8 @@ static struct thread *track(struct task_struct *task, uint32_t container, uint32
                         return NULL;
                 }
                 __sync_fetch_and_add(&shared.pending, 1);
+        } else if (!is_new) {
+                return t;
         }
         if (state)
                 __sync_fetch_and_add(&state->threads, 1);
@@ -395,11 +401,12 @@ static struct thread *adopt(struct task_struct *task)
         uint32_t tid = task->pid;
         struct pending *p = bpf_map_lookup_elem(&pendings, &tid), copy;
         struct thread *t;
+        bool is_new;
 
         if (!p)
                 return NULL;
         copy = *p;
-        t = keep(task, &copy);
+        t = keep(task, &copy, &is_new);
         if (t && bpf_map_delete_elem(&pendings, &tid) == 0)
                 __sync_fetch_and_sub(&shared.pending, 1);
         return t;
@@ -985,7 +992,7 @@ int cosmos_seed(struct bpf_iter__task *ctx)
 
         if (!shared.self)
                 shared.self = bpf_get_current_pid_tgid() >> 32; /* whose look this is */
-        if (!task || (task->flags & (PF_KTHREAD | PF_IO_WORKER)))
+        if (!task || (task->flags & (PF_KTHREAD | PF_IO_WORKER | PF_EXITING)))
                 return 0;
         t = thread_of(task);
         if (t)

@@ -197,6 +197,7 @@ struct bpf_iter__task {
 
 /* include/linux/sched.h */
 #define PF_KTHREAD 0x00200000
+#define PF_EXITING 0x00000004 /* its end has been told, or is about to be */
 #define PF_IO_WORKER 0x00000010
 /* arch/x86/include/asm/thread_info.h: this call is a 32-bit one */
 #define TS_COMPAT 0x0002
