@@ -49,12 +49,11 @@
 enum phase { COLLECTING, DRAINING, ENDED };
 
 /* What is still to come of the record that is being delivered. */
-enum rest { NOTHING = 0, LOSS = 1, CALL = 2, END = 4 };
+enum rest { LOSS = 1, CALL = 2, END = 4 };
 
 struct container {
         struct cosmos__hash_node node;
         uint32_t number;
-        bool announced;
         char id[WIRE_ID_SIZE + 1];
 };
 
@@ -378,25 +377,22 @@ static int take_loss(void *userdata, const struct wire_head *head)
         return add_grave(c, head, produced(c));
 }
 
-static int look_for_unsaid(struct bpf_collector *c, struct cosmos_diag *reterr)
+/* Fetch what was counted since the last look, but stands in no record. */
+static int look_for_unsaid(struct bpf_collector *c, const struct totals *t)
 {
-        struct totals t = count(c);
-        uint32_t graveless = c->skeleton->bss->shared.graveless;
         int r = 0;
 
-        if (t.lost != c->known_lost) {
-                c->known_lost = t.lost;
-                c->base.stats.lost = t.lost;
+        if (t->lost != c->known_lost) {
+                c->known_lost = t->lost;
+                c->base.stats.lost = t->lost;
                 r = dig(c);
         }
-        if (r == 0 && t.other != c->known_other) {
-                c->known_other = t.other;
+        if (r == 0 && t->other != c->known_other) {
+                c->known_other = t->other;
                 c->unsaid_stops = true;
                 r = run_iterator(c->skeleton->progs.cosmos_seed, NULL, NULL);
         }
-        if (r < 0)
-                return cosmos__fail(reterr, r, "cannot ask the kernel what was lost: %s", strerrordesc_np(-r));
-        return graveless != c->known_graveless;
+        return r;
 }
 
 /* ---- a record's events -------------------------------------------------------------------------------- */
@@ -605,23 +601,18 @@ static int finish(struct bpf_collector *c, struct cosmos_diag *reterr)
 /* What is told between records. 1 and an event; 0: nothing; negative: an error. */
 static int between(struct bpf_collector *c, const struct cosmos_event **ret, struct cosmos_diag *reterr)
 {
-        struct totals t;
-        int r;
+        struct totals t = count(c);
+        uint32_t graveless = c->skeleton->bss->shared.graveless;
+        int r = look_for_unsaid(c, &t);
 
-        if (grave_is_due(c)) {
-                *ret = open_grave(c, c->next_grave);
-                return 1;
-        }
-        t = count(c);
-        r = look_for_unsaid(c, reterr);
         if (r < 0)
-                return r;
+                return cosmos__fail(reterr, r, "cannot ask the kernel what was lost: %s", strerrordesc_np(-r));
         if (grave_is_due(c)) {
                 *ret = open_grave(c, c->next_grave);
                 return 1;
         }
-        if (r > 0 || t.untracked != c->known_untracked) {
-                c->known_graveless = c->skeleton->bss->shared.graveless;
+        if (graveless != c->known_graveless || t.untracked != c->known_untracked) {
+                c->known_graveless = graveless;
                 c->known_untracked = t.untracked;
                 *ret = loss_of_all(c);
                 return 1;
@@ -794,9 +785,8 @@ static int explain(int error, const char *said, struct cosmos_diag *reterr)
                             said[0] ? ": " : "", cosmos__quote_str(quoted, sizeof(quoted), said));
 }
 
-static int load(struct bpf_collector *c, const struct cosmos_bpf_options *o, struct cosmos_diag *reterr)
+static int load(struct bpf_collector *c, const struct wire_settings *settings, struct cosmos_diag *reterr)
 {
-        struct wire_settings *settings;
         char said[256] = "";
         libbpf_print_fn_t before;
         int r = 0;
@@ -808,19 +798,13 @@ static int load(struct bpf_collector *c, const struct cosmos_bpf_options *o, str
         if (!c->skeleton)
                 r = -errno;
         if (r == 0) {
-                settings = &c->skeleton->rodata->settings;
-                settings->exe = !(o->without & COSMOS_BPF_EXE);
-                settings->text = !(o->without & COSMOS_BPF_TEXT);
-                settings->fd_kind = !!(o->with & COSMOS_BPF_FD_KIND);
-                r = cosmos__bpf_calls(settings, o->calls, o->n_calls, reterr);
-                if (r == 0)
-                        r = bpf_map__set_max_entries(c->skeleton->maps.ring, (uint32_t)c->ring_size);
-                if (r == 0) {
-                        r = cosmos_bpf__load(c->skeleton);
-                        if (r < 0)
-                                r = explain(r, said, reterr);
-                }
+                c->skeleton->rodata->settings = *settings;
+                r = bpf_map__set_max_entries(c->skeleton->maps.ring, (uint32_t)c->ring_size);
         }
+        if (r == 0)
+                r = cosmos_bpf__load(c->skeleton);
+        if (r < 0)
+                r = explain(r, said, reterr);
         libbpf_set_print(before);
         message = NULL;
         pthread_mutex_unlock(&opening);
@@ -860,10 +844,9 @@ static int check_host(struct cosmos_diag *reterr)
         return 0;
 }
 
-static int check_options(const struct cosmos_bpf_options *o, struct cosmos_diag *reterr)
+/* What is wrong with them is told whatever this host can do. */
+static int take_options(const struct cosmos_bpf_options *o, struct wire_settings *ret, struct cosmos_diag *reterr)
 {
-        struct wire_settings trial = {0}; /* a wrong name is told whatever this host can do */
-
         if ((o->without & ~(COSMOS_BPF_EXE | COSMOS_BPF_TEXT)) ||
             (o->with & ~(COSMOS_BPF_FD_KIND | COSMOS_BPF_SIZE_CLASS | COSMOS_BPF_PATH_CLASS)))
                 return cosmos__fail(reterr, -EINVAL, "cosmos_bpf_options: without %#x or with %#x is not known",
@@ -875,7 +858,12 @@ static int check_options(const struct cosmos_bpf_options *o, struct cosmos_diag 
                 return cosmos__fail(reterr, -EINVAL,
                                     "cosmos_bpf_options: ring_bytes is %u, not a power of 2 from %u to %u",
                                     o->ring_bytes, RING_MIN, RING_MAX);
-        return cosmos__bpf_calls(&trial, o->calls, o->n_calls, reterr);
+        *ret = (struct wire_settings){
+            .exe = !(o->without & COSMOS_BPF_EXE),
+            .text = !(o->without & COSMOS_BPF_TEXT),
+            .fd_kind = !!(o->with & COSMOS_BPF_FD_KIND),
+        };
+        return cosmos__bpf_calls(ret, o->calls, o->n_calls, reterr);
 }
 
 static int open_descriptors(struct bpf_collector *c, struct cosmos_diag *reterr)
@@ -947,12 +935,13 @@ COSMOS_API int cosmos_collector_open_bpf(cosmos_collector **ret, const struct co
                                          struct cosmos_diag *reterr)
 {
         _cleanup_(bpf_freep) struct bpf_collector *c = NULL;
+        struct wire_settings settings;
         struct cosmos_bpf_options o;
         int r;
 
         r = cosmos__options(&o, sizeof(o), options, "cosmos_bpf_options", reterr);
         if (r == 0)
-                r = check_options(&o, reterr);
+                r = take_options(&o, &settings, reterr);
         if (r == 0)
                 r = check_host(reterr);
         if (r < 0)
@@ -962,7 +951,7 @@ COSMOS_API int cosmos_collector_open_bpf(cosmos_collector **ret, const struct co
                 return -ENOMEM;
         r = prepare(c, &o);
         if (r == 0)
-                r = load(c, &o, reterr);
+                r = load(c, &settings, reterr);
         if (r == 0)
                 r = open_descriptors(c, reterr);
         if (r == 0)

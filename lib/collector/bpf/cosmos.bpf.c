@@ -180,44 +180,37 @@ static __always_inline int id_in_name(const char *name, uint32_t n)
         return start;
 }
 
-static void tell_container(uint32_t number, const struct container_id *id, uint8_t type)
+/* False: there was no room. It is found in the map `containers` then. */
+static bool tell_container(uint32_t number, const struct container_id *id, uint8_t type)
 {
         struct wire_container *record = bpf_ringbuf_reserve(&ring, sizeof(*record), 0);
 
-        if (!record) {
-                __sync_fetch_and_add(&counter()->other, 1); /* it is found in the map `containers` */
-                return;
-        }
+        if (!record)
+                return false;
         __builtin_memset(&record->head, 0, sizeof(record->head));
         record->head.type = type;
         record->head.container = number;
+        record->head.time = bpf_ktime_get_boot_ns();
         __builtin_memcpy(record->id, id, sizeof(record->id));
         bpf_ringbuf_submit(record, wakeup());
+        return true;
 }
 
 /* A member may outlive its cgroup: neither alone is the end. */
 static void stop_if_empty(uint32_t number, struct wire_state_of *state)
 {
-        struct wire_container *record;
         struct container_id id;
 
         if (state->cgroups || state->threads || __sync_fetch_and_add(&state->stopped, 1))
                 return;
         __builtin_memcpy(&id, state->id, sizeof(id));
         bpf_map_delete_elem(&ids, &id);
-        record = bpf_ringbuf_reserve(&ring, sizeof(*record), 0);
-        if (!record) {
-                state->gone = 1; /* stays in the map until it is told */
+        if (tell_container(number, &id, WIRE_STOP)) {
+                bpf_map_delete_elem(&containers, &number);
+        } else {
+                state->gone = 1; /* stays in the map until it is told; before the library looks for it */
                 __sync_fetch_and_add(&counter()->other, 1);
-                return;
         }
-        __builtin_memset(&record->head, 0, sizeof(record->head));
-        record->head.type = WIRE_STOP;
-        record->head.container = number;
-        record->head.time = bpf_ktime_get_boot_ns();
-        __builtin_memcpy(record->id, &id, sizeof(record->id));
-        bpf_ringbuf_submit(record, wakeup());
-        bpf_map_delete_elem(&containers, &number);
 }
 
 static uint32_t new_container(const struct container_id *id)
@@ -234,7 +227,8 @@ static uint32_t new_container(const struct container_id *id)
                 bpf_map_delete_elem(&containers, &number);
                 return first ? *first : 0;
         }
-        tell_container(number, id, WIRE_CONTAINER);
+        if (!tell_container(number, id, WIRE_CONTAINER))
+                __sync_fetch_and_add(&counter()->other, 1);
         return number;
 }
 

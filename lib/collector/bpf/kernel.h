@@ -59,9 +59,6 @@ struct pt_regs {
         unsigned long r15, r14, r13, r12, bp, bx, r11, r10, r9, r8, ax, cx, dx, si, di, orig_ax, ip, cs, flags, sp, ss;
 };
 
-struct list_head {
-        struct list_head *next, *prev;
-};
 struct hlist_bl_node {
         struct hlist_bl_node *next, **pprev;
 };
@@ -163,7 +160,6 @@ struct task_struct {
         struct thread_info thread_info;
         unsigned int flags;
         int pid, tgid;
-        int exit_code;
         struct task_struct *real_parent;
         struct task_struct *group_leader;
         uint64_t start_boottime;
@@ -185,8 +181,6 @@ struct linux_binprm {
 struct seq_file;
 struct bpf_iter_meta {
         struct seq_file *seq;
-        uint64_t session_id;
-        uint64_t seq_num;
 };
 struct bpf_iter__task {
         struct bpf_iter_meta *meta;
