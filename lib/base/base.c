@@ -153,6 +153,11 @@ static int64_t clock_ns(clockid_t clock)
         return (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
 }
 
+int cosmos__compare_strings(const void *a, const void *b)
+{
+        return strcmp(*(const char *const *)a, *(const char *const *)b);
+}
+
 int64_t cosmos__now(void)
 {
         return clock_ns(CLOCK_REALTIME);

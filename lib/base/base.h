@@ -84,6 +84,9 @@ void cosmos__fill(void *theirs, const void *ours, size_t our_size);
 /* Read a file or pipe whole; a NUL follows the `ret_size` bytes. -EFBIG past `max` bytes. */
 int cosmos__read_file(const char *path, size_t max, char **ret, size_t *ret_size);
 
+/* For qsort(): an array of strings. */
+int cosmos__compare_strings(const void *a, const void *b);
+
 /* CLOCK_REALTIME and CLOCK_BOOTTIME in ns. */
 int64_t cosmos__now(void);
 int64_t cosmos__boottime(void);

@@ -20,7 +20,7 @@ struct slot {
         /* The texts, each NUL-terminated; offsets, since the buffer may move. 0: not there. */
         struct cosmos__buffer text;
         size_t comm, exe, path, argv, addr;
-        char unnamed[24]; /* "syscall_N" */
+        char unnamed[COSMOS__UNNAMED_SIZE]; /* "syscall_N" */
 };
 
 struct cosmos__assembler {
@@ -131,11 +131,7 @@ static void set_call(struct slot *slot, const struct cosmos__syscall_record *rec
         }
         event->arch = cosmos__arch_from_audit(record->arch);
         event->nr = record->nr;
-        event->syscall = cosmos_syscall_name(event->arch, event->nr);
-        if (!event->syscall) {
-                snprintf(slot->unnamed, sizeof(slot->unnamed), "syscall_%u", event->nr);
-                event->syscall = slot->unnamed;
-        }
+        event->syscall = cosmos__syscall_label(event->arch, event->nr, slot->unnamed);
         event->n_args = 4;
         memcpy(event->args, record->args, sizeof(record->args));
         /* What a signal's return leaves in the register is what was there before the signal: no result. */

@@ -51,7 +51,7 @@ struct audit_collector {
         const struct cosmos_event *held; /* an event that waits behind a loss event */
         struct cosmos_event head;        /* of the trace: the first event */
         bool head_pending;
-        char hostname[65];
+        char hostname[COSMOS__HOSTNAME_SIZE];
 
         struct mmsghdr messages[BATCH];
         struct iovec iov[BATCH];
@@ -324,20 +324,6 @@ static int open_descriptors(struct audit_collector *c, struct cosmos_diag *reter
         return 0;
 }
 
-static void begin_trace(struct audit_collector *c)
-{
-        if (gethostname(c->hostname, sizeof(c->hostname) - 1) < 0)
-                c->hostname[0] = 0;
-        c->head = (struct cosmos_event){
-            .type = COSMOS_EVENT_TRACE,
-            .timestamp = cosmos__now(),
-            .timestamp_digits = 9,
-            .source = "audit",
-            .host = c->hostname[0] ? c->hostname : NULL,
-        };
-        c->head_pending = true;
-}
-
 static void audit_freep(struct audit_collector **c)
 {
         if (*c)
@@ -374,7 +360,8 @@ COSMOS_API int cosmos_collector_open_audit(cosmos_collector **ret, const struct 
                                             reterr);
         if (r < 0)
                 return r;
-        begin_trace(c);
+        cosmos__trace_head(&c->head, "audit", c->hostname);
+        c->head_pending = true;
         *ret = &TAKE_PTR(c)->base;
         return 0;
 }

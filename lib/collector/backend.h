@@ -17,6 +17,11 @@ struct cosmos__collector_ops {
         int (*ignore)(cosmos_collector *collector, const char *container_id); /* NULL: nothing to be done */
 };
 
+#define COSMOS__HOSTNAME_SIZE 65
+
+/* The head of a live trace. `hostname` is room for this host's name, which the event points to. */
+void cosmos__trace_head(struct cosmos_event *ret, const char *source, char hostname[COSMOS__HOSTNAME_SIZE]);
+
 struct cosmos_collector {
         const struct cosmos__collector_ops *ops;
         struct cosmos_collector_stats stats;

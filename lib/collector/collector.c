@@ -3,6 +3,21 @@
 
 #include "base/base.h"
 
+#include <unistd.h>
+
+void cosmos__trace_head(struct cosmos_event *ret, const char *source, char hostname[COSMOS__HOSTNAME_SIZE])
+{
+        if (gethostname(hostname, COSMOS__HOSTNAME_SIZE - 1) < 0)
+                hostname[0] = 0;
+        *ret = (struct cosmos_event){
+            .type = COSMOS_EVENT_TRACE,
+            .timestamp = cosmos__now(),
+            .timestamp_digits = 9,
+            .source = source,
+            .host = hostname[0] ? hostname : NULL,
+        };
+}
+
 COSMOS_API int cosmos_collector_fd(const cosmos_collector *collector)
 {
         return collector->ops->fd(collector);

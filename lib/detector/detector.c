@@ -233,15 +233,21 @@ static int check_calls(const cosmos_detector *d, const struct cosmos_event *even
                             cosmos__quote_str(quoted[1], sizeof(quoted[1]), learnt));
 }
 
+/* Does the trace fit the model? */
+static int check_head(const cosmos_detector *d, const struct cosmos_event *event, struct cosmos_diag *reterr)
+{
+        int r = check_source(d, event, reterr);
+
+        return r < 0 || !event->source ? r : check_calls(d, event, reterr);
+}
+
 COSMOS_API int cosmos_detector_feed(cosmos_detector *d, const struct cosmos_event *event, struct cosmos_diag *reterr)
 {
         struct cosmos_step step;
         int r = 0, q;
 
         if (event && event->type == COSMOS_EVENT_TRACE)
-                r = check_source(d, event, reterr);
-        if (r == 0 && event && event->type == COSMOS_EVENT_TRACE && event->source)
-                r = check_calls(d, event, reterr);
+                r = check_head(d, event, reterr);
         if (event && event->type == COSMOS_EVENT_LOSS)
                 d->stats.losses++;
         if (r == 0)

@@ -55,11 +55,6 @@ static void corpus_freep(cosmos_corpus **corpus)
 
 /* ---- vocabularies --------------------------------------------------------------- */
 
-static int compare_names(const void *a, const void *b)
-{
-        return strcmp(*(const char *const *)a, *(const char *const *)b);
-}
-
 static int all_names(cosmos_vocab **ret, struct cosmos_diag *reterr)
 {
         static const struct cosmos__syscall_table *const tables[] = {
@@ -74,7 +69,7 @@ static int all_names(cosmos_vocab **ret, struct cosmos_diag *reterr)
                 for (uint32_t nr = 0; nr < tables[t]->n && n < ARRAY_SIZE(names); nr++)
                         if (tables[t]->names[nr])
                                 names[n++] = tables[t]->names[nr];
-        qsort(names + 2, n - 2, sizeof(*names), compare_names);
+        qsort(names + 2, n - 2, sizeof(*names), cosmos__compare_strings);
         for (size_t i = 2; i < n; i++)
                 if (unique == 2 || strcmp(names[unique - 1], names[i]) != 0)
                         names[unique++] = names[i];

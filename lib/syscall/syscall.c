@@ -45,6 +45,16 @@ COSMOS_API const char *cosmos_syscall_name(enum cosmos_arch arch, uint32_t nr)
         return table && nr < table->n ? table->names[nr] : NULL;
 }
 
+const char *cosmos__syscall_label(enum cosmos_arch arch, uint32_t nr, char unnamed[COSMOS__UNNAMED_SIZE])
+{
+        const char *name = cosmos_syscall_name(arch, nr);
+
+        if (name)
+                return name;
+        snprintf(unnamed, COSMOS__UNNAMED_SIZE, "syscall_%u", nr);
+        return unnamed;
+}
+
 COSMOS_API int cosmos_syscall_number(enum cosmos_arch arch, const char *name)
 {
         const struct cosmos__syscall_table *table = (size_t)arch < ARRAY_SIZE(arches) ? arches[arch].table : NULL;

@@ -19,6 +19,11 @@ extern const struct cosmos__syscall_table cosmos__syscalls_x86_64;
 extern const struct cosmos__syscall_table cosmos__syscalls_i386;
 extern const struct cosmos__syscall_table cosmos__syscalls_aarch64;
 
+#define COSMOS__UNNAMED_SIZE 24
+
+/* A call's name; where no table has it, "syscall_N" in `unnamed`. */
+const char *cosmos__syscall_label(enum cosmos_arch arch, uint32_t nr, char unnamed[COSMOS__UNNAMED_SIZE]);
+
 /* AUDIT_ARCH_* (linux/audit.h) to ours. */
 enum cosmos_arch cosmos__arch_from_audit(uint32_t audit_arch);
 

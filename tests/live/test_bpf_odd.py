@@ -116,17 +116,23 @@ def test_execve_by_another_thread(watched, guest):
 # --- signals ------------------------------------------------------------------------
 
 
-def test_signal_restarts_a_call(watched):
+def signalled(watched, number):
+    """The calls of a process that had a signal in a read, and where that read stands."""
     container, collector = watched
     process = container.obey()
     waits(process.pid)
-    process.signal(signal.SIGUSR1)
+    process.signal(number)
     collector.told(b'"rt_sigreturn"')
     process.do("tag 5")
     process.leave()
     lines = harness.calls(collector.stop())
     at = next(i for i, line in enumerate(lines) if short(line) == ("read", EINTR))
     assert [short(line) for line in lines[at : at + 3]] == [("read", EINTR), ("rt_sigreturn", None), ("read", 1)]
+    return lines, at
+
+
+def test_signal_restarts_a_call(watched):
+    lines, at = signalled(watched, signal.SIGUSR1)
     assert lines[at]["args"] == lines[at + 2]["args"]
     assert "args" not in lines[at + 1] and "ret" not in lines[at + 1]
     assert lines[at + 1]["nr"] == 15
@@ -135,16 +141,7 @@ def test_signal_restarts_a_call(watched):
 
 
 def test_signal_interrupts_a_call(watched):
-    container, collector = watched
-    process = container.obey()
-    waits(process.pid)
-    process.signal(signal.SIGUSR2)
-    collector.told(b'"rt_sigreturn"')
-    process.do("tag 5")
-    process.leave()
-    lines = harness.calls(collector.stop())
-    at = next(i for i, line in enumerate(lines) if short(line) == ("read", EINTR))
-    assert [short(line) for line in lines[at : at + 3]] == [("read", EINTR), ("rt_sigreturn", None), ("read", 1)]
+    lines, _ = signalled(watched, signal.SIGUSR2)
     assert [short(line) for line in lines].count(("read", EINTR)) == 1
 
 

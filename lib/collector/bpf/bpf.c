@@ -99,7 +99,7 @@ struct bpf_collector {
         uint64_t seq;
         struct cosmos_event event;
         struct wire_call grave_call; /* stands in for the record of a thread's end */
-        char hostname[65];
+        char hostname[COSMOS__HOSTNAME_SIZE];
         char *calls; /* for the head */
         bool head_pending;
 };
@@ -566,14 +566,8 @@ static const struct cosmos_event *loss_of_all(struct bpf_collector *c)
 static const struct cosmos_event *begin_trace(struct bpf_collector *c)
 {
         c->head_pending = false;
-        c->event = (struct cosmos_event){
-            .type = COSMOS_EVENT_TRACE,
-            .timestamp = cosmos__now(),
-            .timestamp_digits = 9,
-            .source = "bpf",
-            .calls = c->calls,
-            .host = c->hostname[0] ? c->hostname : NULL,
-        };
+        cosmos__trace_head(&c->event, "bpf", c->hostname);
+        c->event.calls = c->calls;
         return &c->event;
 }
 
@@ -880,11 +874,6 @@ static int open_descriptors(struct bpf_collector *c, struct cosmos_diag *reterr)
         return map_ring(c, reterr);
 }
 
-static int compare_names(const void *a, const void *b)
-{
-        return strcmp(*(const char *const *)a, *(const char *const *)b);
-}
-
 /* The names in order, with commas between: for the head of the trace. */
 static int join_calls(struct bpf_collector *c, const struct cosmos_bpf_options *o)
 {
@@ -902,7 +891,7 @@ static int join_calls(struct bpf_collector *c, const struct cosmos_bpf_options *
         c->calls = names ? malloc(size) : NULL;
         if (!c->calls)
                 return -ENOMEM;
-        qsort(names, o->n_calls, sizeof(*names), compare_names);
+        qsort(names, o->n_calls, sizeof(*names), cosmos__compare_strings);
         p = c->calls;
         for (size_t i = 0; i < o->n_calls; i++)
                 if (i == 0 || strcmp(names[i], names[i - 1]) != 0)
@@ -924,8 +913,6 @@ static int prepare(struct bpf_collector *c, const struct cosmos_bpf_options *o)
         c->decoder.with = o->with;
         cosmos__bpf_sizes(&c->decoder.sizes);
         look_at_clocks(c);
-        if (gethostname(c->hostname, sizeof(c->hostname) - 1) < 0)
-                c->hostname[0] = 0;
         if (cosmos__hash_init(&c->containers, CONTAINERS) < 0 || cosmos__exes_init(&c->exes, c->decoder.tick) < 0)
                 return -ENOMEM;
         return join_calls(c, o);

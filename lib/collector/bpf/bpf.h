@@ -7,6 +7,7 @@
 #include "base/hash.h"
 #include "base/list.h"
 #include "collector/bpf/wire.h"
+#include "syscall/syscall.h"
 
 #include <cosmos/collector.h>
 
@@ -25,10 +26,10 @@ void cosmos__bpf_sizes(struct cosmos__bpf_sizes *ret);
 /* ---- event.c: records to events, pure ------------------------------------------------ */
 
 struct cosmos__bpf_decoder {
-        int64_t offset;   /* of CLOCK_REALTIME to CLOCK_BOOTTIME */
-        uint64_t tick;    /* ns of a clock tick of /proc */
-        uint32_t with;    /* COSMOS_BPF_* */
-        char unnamed[24]; /* "syscall_N" */
+        int64_t offset;                     /* of CLOCK_REALTIME to CLOCK_BOOTTIME */
+        uint64_t tick;                      /* ns of a clock tick of /proc */
+        uint32_t with;                      /* COSMOS_BPF_* */
+        char unnamed[COSMOS__UNNAMED_SIZE]; /* "syscall_N" */
         char addr[128];
         char text[WIRE_TEXT_MAX + 1];
         struct cosmos__bpf_sizes sizes;

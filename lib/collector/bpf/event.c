@@ -122,14 +122,10 @@ void cosmos__bpf_call(struct cosmos__bpf_decoder *d, const uint8_t *data, size_t
         ret->known |= COSMOS_KNOWN_NR;
         ret->arch = head->flags & WIRE_COMPAT ? COSMOS_ARCH_I386 : COSMOS_ARCH_X86_64;
         ret->nr = head->nr;
-        ret->syscall = cosmos_syscall_name(ret->arch, ret->nr);
+        ret->syscall = cosmos__syscall_label(ret->arch, ret->nr, d->unnamed);
         if (head->type == WIRE_CALL) {
                 ret->ret = call->ret;
                 ret->known |= COSMOS_KNOWN_RET;
-        }
-        if (!ret->syscall) {
-                snprintf(d->unnamed, sizeof(d->unnamed), "syscall_%u", ret->nr);
-                ret->syscall = d->unnamed;
         }
         if (!registers_replaced(ret)) {
                 ret->n_args = COSMOS_EVENT_ARGS;
