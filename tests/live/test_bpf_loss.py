@@ -240,6 +240,7 @@ def test_container_that_comes_and_goes_while_there_is_no_room(box, collect):
     collector.signal(signal.SIGCONT)
     collector.drained()
     late.do("tag 2")
+    collector.drained()  # its program can only be asked for while it lives
     late.leave()
     lines = collector.stop()
     seen, delivered, lost = collector.seen()
