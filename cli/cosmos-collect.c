@@ -4,6 +4,7 @@
 #include "guardian.h"
 
 #include <errno.h>
+#include <sched.h>
 #include <fcntl.h>
 #include <getopt.h>
 #include <stdio.h>
@@ -24,9 +25,9 @@ static const char help[] = "Usage: cosmos-collect [OPTION]... > trace.jsonl\n"
                            "                       Default: every container; in a replay, every call\n"
                            "  -d, --duration S     stop after S seconds (also 0.5). Default: at Ctrl-C or SIGTERM\n"
                            "  -o, --output FILE    write there instead of to standard output\n"
-                           "  -b, --backend B      where calls come from: bpf (each thread in order, at no\n"
-                           "                       measurable cost), audit (the kernel's audit system: processes\n"
-                           "                       only), or auto, the default: bpf, or audit where that can't be\n"
+                           "  -b, --backend B      where calls come from: bpf (each thread in order, at little\n"
+                           "                       cost), audit (the kernel's audit system: processes only, and\n"
+                           "                       costly), or auto, the default: bpf, or audit where that can't be\n"
                            "      --calls LIST     only these calls, by name with commas between (bpf)\n"
                            "      --with LIST      add to each call (bpf): fd, the kind of its descriptor; size,\n"
                            "                       the class of the bytes it moved; path, the class of its path\n"
@@ -414,8 +415,12 @@ static int run(struct collection *c, const struct arguments *a)
         if (r < 0)
                 return cli_fail(r, &diag);
         if (!a->replay) {
-                /* Processes are looked up in /proc, where they must be found still. A busy
-                 * host must not keep us from that; we take no more time for it. */
+                /* A busy host must not keep us from what is ours; we take no more time for it.
+                 * With audit, processes are looked up in /proc, where they must be found still. With
+                 * bpf nothing is urgent, and a thread that holds a lock is not to be interrupted
+                 * for us: we wait until it pauses by itself. */
+                if (c->backend == BPF)
+                        sched_setscheduler(0, SCHED_BATCH, &(struct sched_param){0});
                 setpriority(PRIO_PROCESS, 0, -10);
                 cli_say("collecting (%s), %zu containers running", c->backend == BPF ? "bpf" : "audit",
                         cosmos_resolver_count(c->resolver));

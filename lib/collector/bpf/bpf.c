@@ -4,10 +4,12 @@
  * that no record tells; a record's events; the programs; opening and stopping.
  *
  * Waking. A wake-up costs the watched thread a microsecond and us two switches,
- * so there is one only when we sleep: while events come we look every few
- * milliseconds by ourselves, and only after a look that found nothing do we ask
- * the kernel (shared.wake) to wake us with the next record. A slow timer behind
- * that also finds a record whose wake-up fell between two stools.
+ * so there is one only when we sleep: while events come we look by ourselves, at
+ * intervals, and only after a look that found nothing do we ask the kernel
+ * (shared.wake) to wake us with the next record. A slow timer behind that also
+ * finds a record whose wake-up fell between two stools. Each look takes a core from
+ * whoever has it, so the more a look finds, the longer is the next interval, as long
+ * as the ring stays nearly empty.
  *
  * Losses. A thread's next record says how many of its records found no room just
  * before; nothing else would know where in its sequence they belong. Where there is
@@ -39,7 +41,9 @@
 #define RING_MIN (64u << 10)
 #define RING_MAX (1u << 30)
 #define MILLISECOND INT64_C(1000000)
-#define BUSY_NS (4 * MILLISECOND)   /* from one look to the next while events come */
+#define BUSY_MIN_NS (4 * MILLISECOND) /* from one look to the next while events come */
+#define BUSY_MAX_NS (32 * MILLISECOND)
+#define MANY_BYTES (8u << 10)       /* found in one look: about 60 calls */
 #define IDLE_NS (100 * MILLISECOND) /* the longest sleep */
 #define COMMIT_BYTES (64u << 10)    /* of the ring, after which their room is given back */
 #define END_NS (500 * MILLISECOND)  /* for programs that still run when all are detached */
@@ -81,7 +85,9 @@ struct bpf_collector {
         volatile unsigned long *producer;
         const uint8_t *data; /* twice in a row, so that no record is cut */
         unsigned long position, committed;
-        bool busy, fruitful; /* we look by ourselves; the last look found something */
+        unsigned long looked; /* the position when we last slept */
+        int64_t interval;     /* from one look to the next, ns; 0: the kernel wakes us */
+        bool fruitful;        /* the last look found something */
 
         const uint8_t *record;
         size_t record_size;
@@ -184,6 +190,18 @@ static void listen_to_ring(struct bpf_collector *c, bool listen)
         epoll_ctl(c->epoll_fd, EPOLL_CTL_MOD, c->ring_fd, &event);
 }
 
+/* Fewer looks where many events come, more where the ring would fill up. */
+static int64_t next_interval(const struct bpf_collector *c)
+{
+        unsigned long found = c->position - c->looked;
+
+        if (c->interval == 0)
+                return BUSY_MIN_NS;
+        if (found < MANY_BYTES / 4 || found > c->ring_size / 16)
+                return MAX(c->interval / 2, BUSY_MIN_NS);
+        return found > MANY_BYTES && found < c->ring_size / 32 ? MIN(c->interval * 2, BUSY_MAX_NS) : c->interval;
+}
+
 /* Nothing is left. True: we may wait; false: look again, something came meanwhile. */
 static bool sleep_or_stay(struct bpf_collector *c)
 {
@@ -192,11 +210,11 @@ static bool sleep_or_stay(struct bpf_collector *c)
         commit(c);
         if (c->fruitful) {
                 c->fruitful = false;
-                if (!c->busy) {
-                        c->busy = true;
+                if (c->interval == 0)
                         listen_to_ring(c, false);
-                }
-                set_timer(c, BUSY_NS);
+                c->interval = next_interval(c);
+                c->looked = c->position;
+                set_timer(c, c->interval);
                 return true;
         }
         shared->wake = 1;
@@ -206,8 +224,8 @@ static bool sleep_or_stay(struct bpf_collector *c)
                 c->fruitful = true;
                 return false;
         }
-        if (c->busy) {
-                c->busy = false;
+        if (c->interval) {
+                c->interval = 0;
                 listen_to_ring(c, true);
         }
         set_timer(c, IDLE_NS);

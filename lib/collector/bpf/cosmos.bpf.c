@@ -36,7 +36,7 @@ char LICENSE[] SEC("license") = "Dual BSD/GPL";
 
 const volatile struct wire_settings settings;
 volatile struct wire_shared shared;
-struct wire_counters counters[WIRE_CPUS];
+struct wire_counters counters[WIRE_CPUS] __attribute__((aligned(64))); /* not in the line of `shared` */
 
 /* Flags of a thread: without any of them, its calls are delivered. */
 #define NEW 1u     /* it has not returned from the fork that made it */
@@ -51,6 +51,9 @@ struct thread {
         uint32_t lost;       /* records since the last one that found room */
         uint32_t mounts;     /* OUTSIDE: the mount namespace that it came from */
         uint32_t kept;       /* how often it was found: the first one fills it in */
+        uint32_t ppid;       /* of the parent below */
+        uint64_t parent;     /* the address of its task: looked at only when it is another one, being
+                                cold memory. While it is the parent it stays where it is. */
 };
 
 struct {
@@ -390,7 +393,7 @@ static struct thread *track(struct task_struct *task, uint32_t container, uint32
 }
 
 /* A thread that could not be followed at once. NULL: it is none, or it still can't be. */
-static struct thread *adopt(struct task_struct *task)
+static __noinline struct thread *adopt(struct task_struct *task)
 {
         uint32_t tid = task->pid;
         struct pending *p = bpf_map_lookup_elem(&pendings, &tid), copy;
@@ -407,7 +410,7 @@ static struct thread *adopt(struct task_struct *task)
 }
 
 /* Its call is lost then, if it would have been told. */
-static void miss(struct task_struct *task)
+static __noinline void miss(struct task_struct *task)
 {
         uint32_t tid = task->pid;
         struct pending *p = bpf_map_lookup_elem(&pendings, &tid);
@@ -443,6 +446,17 @@ static __always_inline struct thread *thread_of(struct task_struct *task)
 
 /* ---- records ---------------------------------------------------------------------------- */
 
+static __always_inline uint32_t ppid_of(struct task_struct *task, struct thread *t)
+{
+        struct task_struct *parent = task->real_parent;
+
+        if ((uint64_t)parent != t->parent) {
+                t->ppid = parent->tgid;
+                t->parent = (uint64_t)parent;
+        }
+        return t->ppid;
+}
+
 static __always_inline void fill_head(struct wire_head *h, struct task_struct *task, struct thread *t, uint8_t type)
 {
         h->type = type;
@@ -455,7 +469,7 @@ static __always_inline void fill_head(struct wire_head *h, struct task_struct *t
         h->time = bpf_ktime_get_boot_ns();
         h->pid = task->tgid;
         h->tid = task->pid;
-        h->ppid = task->real_parent->tgid;
+        h->ppid = ppid_of(task, t);
         h->nr = 0;
         h->proc_start = t->proc_start;
         h->thread_start = t->start;
