@@ -12,7 +12,8 @@ is a ratio to the same thing without a collector, run beside it in pairs whose o
 Nothing may run beside it: another collector is refused, and the machine's load is said before each part.
 The build is copied first, so that it may be built again meanwhile.
 
-  noise     the smallest load of mysql in pairs without a collector on either side: what no difference looks like
+  noise     a load of mysql (--load) in pairs without a collector on either side: what no difference looks like
+  floor     the same, but one side with an empty program where ours is: what no tracer of every call goes below
   mysql     mysqlslap on a server in a container, three loads, without and with the bpf backend: its time on the
             wall, and the CPU time of the container; CPU and memory of the collector, losses
   getppid   ns a call in a tight loop, beside other tracers; --audit adds our audit backend, last
@@ -108,6 +109,7 @@ class Bench:
             run("cc", "-O2", "-static", HERE / f"{name}.c", "-o", self.folder / name)
         run("cc", "-O2", HERE / "null_sink.c", f"-I{TREE}/include", f"-L{lib}", "-lcosmos",
             f"-Wl,-rpath,{lib}", "-o", self.folder / "null_sink")  # fmt: skip
+        run("cc", "-O2", HERE / "floor.c", "-lbpf", "-o", self.folder / "floor")
         self.caller = self.folder / "caller"
 
     def close(self):
@@ -126,7 +128,7 @@ class Collector:
         # Neither may ever wait for us: a pipe that nobody reads would be full one day.
         self.said, self.delays = tempfile.TemporaryFile("w+"), tempfile.TemporaryFile("w+")
         # The reader keeps up: like the collector, it goes before the load. That is what "drained" means here.
-        drain = [*pin, "nice", "-n", "-10", str(bench.folder / "drain"), str(drain)]
+        drain = [*pin, "chrt", "--batch", "0", "nice", "-n", "-10", str(bench.folder / "drain"), str(drain)]
         self.process = subprocess.Popen(
             [*pin, bench.collect, "--backend", backend, *arguments],
             stdout=subprocess.PIPE, stderr=self.said, preexec_fn=with_us,
@@ -320,17 +322,45 @@ class Service:
         shutil.rmtree(self.folder, ignore_errors=True)
 
 
-def noise(bench):
-    service = Service(bench)
+@contextlib.contextmanager
+def empty_program(bench):
+    process = subprocess.Popen([bench.folder / "floor"], stdout=subprocess.PIPE, text=True, preexec_fn=with_us)
     try:
-        name, load = next(iter(LOADS.items()))
+        if process.stdout.readline() != "on\n":
+            raise RuntimeError("the empty program could not be attached")
+        yield
+    finally:
+        process.kill()
+        process.wait()
+        process.stdout.close()
+
+
+def without_us(bench, what, context):
+    """One of mysql's loads in pairs without our collector; one side is in the context."""
+    service = Service(bench)
+    name = bench.args.load or next(iter(LOADS))
+    load = LOADS[name]
+
+    def inside():
+        with context():
+            return service.load(*load)
+
+    try:
         service.load(*load)
-        pairs = in_pairs(max(5, bench.args.pairs // 3), lambda: service.load(*load), lambda: service.load(*load))
+        pairs = in_pairs(bench.args.pairs, lambda: service.load(*load), inside)
     finally:
         service.close()
-    print(f"noise, mysql {name}, no collector on either side: wall {ratios(pairs, 0)[0]}, CPU of the container "
-          f"{ratios(pairs, 1)[0]} of {len(pairs)} pairs", flush=True)  # fmt: skip
+    print(f"mysql {name}, {what}: wall {ratios(pairs, 0)[0]}, CPU of the container {ratios(pairs, 1)[0]} of "
+          f"{len(pairs)} pairs", flush=True)  # fmt: skip
     return pairs
+
+
+def noise(bench):
+    return without_us(bench, "no collector on either side", contextlib.nullcontext)
+
+
+def floor(bench):
+    return without_us(bench, "an empty program on one side", lambda: empty_program(bench))
 
 
 def mysql(bench):
@@ -427,7 +457,14 @@ def getppid(bench):
             tracer.send_signal(signal.SIGINT)
             tracer.wait(60)
 
-    ways = {"ours, bpf, as JSON into a pipe": watched, "ours, on a process of the host": lambda: watched(inside=False)}
+    def with_empty():
+        with empty_program(bench):
+            return here()
+
+    ways = {
+        "an empty program there": with_empty, "ours, bpf, as JSON into a pipe": watched,
+        "ours, on a process of the host": lambda: watched(inside=False),
+    }  # fmt: skip
     if shutil.which("bpftrace"):
         ways["bpftrace, counting by thread"] = lambda: beside("bpftrace", "-e", "tracepoint:raw_syscalls:sys_exit /comm == \"caller\"/ { @[tid] = count(); }")
         ways["bpftrace, printing each"] = lambda: beside("bpftrace", "-e", "tracepoint:raw_syscalls:sys_exit /comm == \"caller\"/ { printf(\"%d %d\\n\", tid, args->id); }")
@@ -589,7 +626,7 @@ def machine():
 
 
 def main():
-    parts = {"noise": noise, "mysql": mysql, "loss": loss, "delay": delay, "memory": memory, "getppid": getppid}
+    parts = {"noise": noise, "floor": floor, "mysql": mysql, "loss": loss, "delay": delay, "memory": memory, "getppid": getppid}
     p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     p.add_argument("part", nargs="*", choices=[[], *parts], help="default: all")
     p.add_argument("--pairs", type=int, default=15)
