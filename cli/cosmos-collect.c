@@ -4,9 +4,9 @@
 #include "guardian.h"
 
 #include <errno.h>
-#include <sched.h>
 #include <fcntl.h>
 #include <getopt.h>
+#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
