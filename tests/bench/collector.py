@@ -251,20 +251,10 @@ def cpu_file(pid):
     return Path(f"/sys/fs/cgroup{path}/cpu.stat")
 
 
-def in_words(numbers):
-    return "{:.3f}x [{:.3f}, {:.3f}]".format(*numbers)
-
-
-def ratios(pairs, i):
-    """Of wall time (0), CPU time (1) or context switches (2): text, and the numbers."""
-    numbers = interval([b[i] / a[i] for a, b in pairs])
-    return in_words(numbers), numbers
-
-
 def at_equal_switches(pairs):
     """The ratio of wall times that is left where both sides of a pair switch contexts equally often. For the same
-    queries a crowded server makes between 2 and 11 million calls, as its threads happen to meet at a lock, and
-    takes 40 to 80 s: by that alone two runs differ more than by anything we do. The line through the pairs'
+    queries a crowded server makes several times as many calls in one run as in another, as its threads happen to
+    meet at a lock: by that alone two runs differ more than by anything we do. The line through the pairs'
     differences is met where the number of switches does not differ. It hides a cost that consists of
     further switches: the ratio of their numbers, which stands beside it, would show that."""
 
@@ -274,8 +264,16 @@ def at_equal_switches(pairs):
         line = statistics.linear_regression(more, longer) if len(set(more)) > 1 else (0, statistics.mean(longer))
         return 1 + line[1] / statistics.median(a[0] for a, _ in chosen)
 
-    numbers = interval(pairs, at_none)
-    return in_words(numbers), numbers
+    return interval(pairs, at_none)
+
+
+def compared(pairs):
+    """What Service.load() found, with to without: text, and the numbers."""
+    wall, cpu, more = (interval([b[i] / a[i] for a, b in pairs]) for i in range(3))
+    ratios = {"wall": wall, "container_cpu": cpu, "switches": more, "wall_at_equal_switches": at_equal_switches(pairs)}
+    words = ("{:.3f}x [{:.3f}, {:.3f}]".format(*numbers) for numbers in ratios.values())
+    text = "wall {}, CPU of the container {}, context switches {}, wall where these are equal {}".format(*words)
+    return f"{text} of {len(pairs)} pairs", ratios
 
 
 def switches():
@@ -377,8 +375,7 @@ def without_us(bench, what, context):
         pairs = in_pairs(bench.args.pairs, lambda: service.load(*load), inside)
     finally:
         service.close()
-    print(f"mysql {name}, {what}: wall {ratios(pairs, 0)[0]}, CPU of the container {ratios(pairs, 1)[0]} of "
-          f"{len(pairs)} pairs", flush=True)  # fmt: skip
+    print(f"mysql {name}, {what}: {compared(pairs)[0]}", flush=True)
     return pairs
 
 
@@ -407,22 +404,18 @@ def mysql(bench):
                 return seconds
 
             pairs = in_pairs(bench.args.pairs, lambda load=load: service.load(*load), watched)
-            (wall, wall_numbers), (own, own_numbers), (more, more_numbers) = (ratios(pairs, i) for i in range(3))
-            equal, equal_numbers = at_equal_switches(pairs)
+            text, ratios = compared(pairs)
             lost = sum(c["lost"] for c in collections)
             rate = statistics.median(c["delivered"] / c["seconds"] for c in collections)
             cpu = statistics.median(c["cpu"] / c["seconds"] for c in collections)
             rss, peak = max(c["rss_kib"] for c in collections), max(c["peak_kib"] for c in collections)
             spread = statistics.quantiles([a[0] for a, _ in pairs], n=4) if len(pairs) > 1 else [0, 1, 0]
-            print(f"mysql {name}: wall {wall}, CPU of the container {own} of {len(pairs)} pairs (context switches {more}; "
-                  f"wall where they are equal {equal}), without "
-                  f"{statistics.median(a[0] for a, _ in pairs):.2f} s (quartiles {spread[0] / spread[1] - 1:+.0%}, "
+            print(f"mysql {name}: {text}, without {statistics.median(a[0] for a, _ in pairs):.2f} s (quartiles {spread[0] / spread[1] - 1:+.0%}, "
                   f"{spread[2] / spread[1] - 1:+.0%}); {rate:,.0f} events/s, {lost} lost of "
                   f"{sum(c['seen'] for c in collections):,}; collector {cpu:.1%} of a core, {rss / 1024:.1f} MiB "
                   f"(peak {peak / 1024:.1f})", flush=True)  # fmt: skip
-            results[name] = {"pairs": pairs, "wall": wall_numbers, "container_cpu": own_numbers, "switches": more_numbers,
-                             "wall_at_equal_switches": equal_numbers, "lost": lost, "cpu": cpu, "rss_kib": rss,
-                             "peak_kib": peak, "events_per_s": rate, "collections": collections}  # fmt: skip
+            results[name] = {"pairs": pairs, **ratios, "lost": lost, "cpu": cpu, "rss_kib": rss, "peak_kib": peak,
+                             "events_per_s": rate, "collections": collections}  # fmt: skip
         results["ns_in_kernel"] = in_kernel(bench, service)
     finally:
         service.close()
