@@ -255,8 +255,9 @@ def at_equal_switches(pairs):
     """The ratio of wall times that is left where both sides of a pair switch contexts equally often. For the same
     queries a crowded server makes several times as many calls in one run as in another, as its threads happen to
     meet at a lock: by that alone two runs differ more than by anything we do. The line through the pairs'
-    differences is met where the number of switches does not differ. It hides a cost that consists of
-    further switches: the ratio of their numbers, which stands beside it, would show that."""
+    differences is met where the number of switches does not differ. To be read only where the ratio of their
+    numbers, which stands beside it, is about 1: otherwise the collector has a part in how many there are, that
+    part is left out, and the line is met far from the pairs."""
 
     def at_none(chosen):
         more = [b[2] - a[2] for a, b in chosen]
