@@ -192,7 +192,7 @@ static int open_stages(struct scoring *s, const struct arguments *a, struct cosm
         struct cosmos_model_info info = {.size = sizeof(info)};
         int r;
 
-        r = cosmos_model_load_file(&s->model, a->model, diag);
+        r = cosmos_model_load_file(&s->model, a->model, NULL, diag);
         if (r == 0 && a->has_threshold)
                 r = cosmos_threshold_new_fixed(&s->threshold, a->threshold, diag);
         if (r == 0)

@@ -37,7 +37,7 @@ int main(int argc, char **argv)
         int r;
 
         signal(SIGINT, on_signal); /* and SIGTERM, in a real one */
-        if ((r = cosmos_model_load_file(&model, argc > 1 ? argv[1] : "model.bin", &diag)) == 0 &&
+        if ((r = cosmos_model_load_file(&model, argc > 1 ? argv[1] : "model.bin", NULL, &diag)) == 0 &&
             (r = cosmos_sink_new_callback(&sink, &callbacks, &diag)) == 0 &&
             (r = cosmos_detector_new(&detector, model, sink, &detecting, &diag)) == 0 &&
             (r = trace ? cosmos_collector_open_replay(&collector, trace, NULL, &diag)

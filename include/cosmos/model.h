@@ -28,10 +28,36 @@ extern "C" {
 
 typedef struct cosmos_model cosmos_model;
 
-/* Load from a regular file or a pipe. -COSMOS_EFORMAT, -COSMOS_EVERSION or -errno. */
-int cosmos_model_load_file(cosmos_model **ret, const char *path, struct cosmos_diag *reterr);
+/* Of the weights between layers. docs/precision.md says what int8 costs. */
+enum cosmos_precision {
+        COSMOS_PRECISION_FILE = 0, /* in options: as they are stored */
+        COSMOS_PRECISION_F32 = 1,
+        COSMOS_PRECISION_INT8 = 2, /* a scale for each output; sums are exact, in 32 bits */
+};
+
+/* "f32", "int8"; NULL for any other. Static. */
+const char *cosmos_precision_name(enum cosmos_precision precision);
+
+/* The instruction sets that the library has kernels for and this machine can run,
+ * fastest first: "avx512vnni", "avx512", "avx2", "neon"; the last is "portable".
+ * NULL after it. Static. */
+const char *cosmos_isa_name(size_t i);
+
+struct cosmos_model_options {
+        size_t size; /* sizeof(struct cosmos_model_options) */
+        enum cosmos_precision precision;
+        /* One of cosmos_isa_name(); NULL: the first. Scores in f32 are the same, bit for
+         * bit, on all but "portable", which rounds in other places (some 1e-6 nats). */
+        const char *isa;
+};
+
+/* Load from a regular file or a pipe. -COSMOS_EFORMAT, -COSMOS_EVERSION or -errno;
+ * -EINVAL for an `isa` that this machine does not have. `options` may be NULL. */
+int cosmos_model_load_file(cosmos_model **ret, const char *path, const struct cosmos_model_options *options,
+                           struct cosmos_diag *reterr);
 /* Load from memory, which is not kept. `name` is used in messages and scores. */
-int cosmos_model_load(cosmos_model **ret, const void *data, size_t size, const char *name, struct cosmos_diag *reterr);
+int cosmos_model_load(cosmos_model **ret, const void *data, size_t size, const char *name,
+                      const struct cosmos_model_options *options, struct cosmos_diag *reterr);
 
 cosmos_model *cosmos_model_ref(cosmos_model *model);
 /* Takes NULL. Returns NULL. */
@@ -55,6 +81,9 @@ struct cosmos_model_info {
         double threshold;   /* nats a call */
         double quantile;    /* of benign scores that the threshold stands for; NaN if not said */
         const char *source; /* backend whose semantics it fits ("bpf", "audit"); "" if any. Owned by the model. */
+        enum cosmos_precision precision; /* of the weights in memory */
+        const char *isa;                 /* that steps it */
+        size_t memory;                   /* bytes of its weights and tables */
 };
 
 void cosmos_model_get_info(const cosmos_model *model, struct cosmos_model_info *ret);

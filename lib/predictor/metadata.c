@@ -239,6 +239,23 @@ static int get_score(const json_t *metadata, struct cosmos_model_info *info, str
         return get_number(metadata, "cosmos.prior_mean", 0, PRIOR_MAX, &info->prior_mean, reterr);
 }
 
+static int get_precision(const json_t *metadata, struct cosmos_model_info *info, struct cosmos_diag *reterr)
+{
+        const char *text;
+
+        info->precision = COSMOS_PRECISION_F32;
+        if (!json_object_get(metadata, "cosmos.precision"))
+                return 0;
+        text = get_text(metadata, "cosmos.precision", reterr);
+        if (!text)
+                return -COSMOS_EFORMAT;
+        if (!strcmp(text, "int8"))
+                info->precision = COSMOS_PRECISION_INT8;
+        else if (strcmp(text, "f32"))
+                return bad_value(metadata, "cosmos.precision", "'f32' or 'int8'", reterr);
+        return 0;
+}
+
 /* What may be left out. */
 static int get_optional(const json_t *metadata, struct cosmos_model_info *info, struct cosmos_diag *reterr)
 {
@@ -261,6 +278,9 @@ static int get_optional(const json_t *metadata, struct cosmos_model_info *info, 
                         return cosmos__fail(reterr, -COSMOS_EFORMAT,
                                             "metadata key 'cosmos.quantile' is there, but 'cosmos.threshold' is not");
         }
+        r = get_precision(metadata, info, reterr);
+        if (r < 0)
+                return r;
         info->source = json_string_value(json_object_get(metadata, "cosmos.source"));
         if (!info->source)
                 info->source = "";

@@ -9,6 +9,7 @@
 #include "base/base.h"
 #include "predictor/metadata.h"
 #include "predictor/network.h"
+#include "predictor/pack.h"
 #include "predictor/safetensors.h"
 
 #include <errno.h>
@@ -18,16 +19,18 @@
 
 static const char *const field_names[] = {[COSMOS_TOKEN_NAME] = "name", [COSMOS_TOKEN_ERRNO] = "errno"};
 
-/* The tensors of a model: the embedding of each field, those of each layer, the dense layer's. */
-enum { KERNEL, RECURRENT, BIAS, PER_LAYER };
-enum { DENSE, DENSE_BIAS, PER_DENSE };
-#define TENSORS_MAX (ARRAY_SIZE(field_names) + COSMOS_MODEL_LAYERS_MAX * PER_LAYER + PER_DENSE)
+/* The tensors of a model: the embedding of each field, those of each layer, the dense layer's, and the scales of
+ * those that are I8. */
+#define TENSORS_MAX (ARRAY_SIZE(field_names) + COSMOS_MODEL_LAYERS_MAX * 5 + 3)
 
 struct tensors {
         struct cosmos__tensor all[TENSORS_MAX];
         size_t n;
-        struct cosmos__tensor *layers[COSMOS_MODEL_LAYERS_MAX]; /* [PER_LAYER] */
-        struct cosmos__tensor *dense;                           /* [PER_DENSE] */
+        struct cosmos__tensor *embeddings[ARRAY_SIZE(field_names)];
+        struct {
+                struct cosmos__tensor *kernel, *recurrent, *bias;
+        } layers[COSMOS_MODEL_LAYERS_MAX];
+        struct cosmos__tensor *dense, *dense_bias;
 };
 
 static void model_unrefp(cosmos_model **model)
@@ -35,31 +38,23 @@ static void model_unrefp(cosmos_model **model)
         cosmos_model_unref(*model);
 }
 
-float *cosmos__matrix_new(size_t rows, size_t width)
-{
-        float *matrix;
-        size_t bytes;
-
-        if (__builtin_mul_overflow(rows, width, &bytes) || __builtin_mul_overflow(bytes, sizeof(*matrix), &bytes))
-                return NULL;
-        matrix = aligned_alloc(COSMOS__ALIGNMENT, bytes);
-        if (matrix)
-                memset(matrix, 0, bytes);
-        return matrix;
-}
-
 static int out_of_memory(struct cosmos_diag *reterr)
 {
         return cosmos__fail(reterr, -ENOMEM, "out of memory");
 }
 
+static bool is_int8(const cosmos_model *model)
+{
+        return model->info.precision == COSMOS_PRECISION_INT8;
+}
+
 /* ---- which tensors there must be ------------------------------------------ */
 
-static void expect(struct tensors *tensors, uint32_t rows, uint32_t columns, const char *format, ...)
+static struct cosmos__tensor *expect(struct tensors *tensors, uint32_t rows, uint32_t columns, const char *format, ...)
     cosmos__printf(4, 5);
 
 /* `rows` 0: a vector. */
-static void expect(struct tensors *tensors, uint32_t rows, uint32_t columns, const char *format, ...)
+static struct cosmos__tensor *expect(struct tensors *tensors, uint32_t rows, uint32_t columns, const char *format, ...)
 {
         struct cosmos__tensor *tensor = &tensors->all[tensors->n++];
         va_list args;
@@ -70,11 +65,38 @@ static void expect(struct tensors *tensors, uint32_t rows, uint32_t columns, con
         tensor->n_dims = rows ? 2 : 1;
         tensor->shape[0] = rows ? rows : columns;
         tensor->shape[1] = columns;
+        return tensor;
+}
+
+/* A matrix of the model's precision. */
+static struct cosmos__tensor *expect_weights(struct tensors *tensors, const struct cosmos_model_info *info,
+                                             uint32_t rows, uint32_t columns, const char *name)
+{
+        struct cosmos__tensor *tensor = expect(tensors, rows, columns, "%s", name);
+
+        if (info->precision == COSMOS_PRECISION_INT8) {
+                tensor->dtype = COSMOS__I8;
+                tensor->scale = expect(tensors, 0, columns, "%s.scale", name);
+        }
+        return tensor;
 }
 
 static uint32_t field_size(const cosmos_model *model, uint32_t field)
 {
         return field == COSMOS_TOKEN_NAME ? (uint32_t)cosmos_vocab_size(model->vocab) : COSMOS_TOKEN_ERRNO_SIZE;
+}
+
+static void expect_layer(struct tensors *tensors, const struct cosmos_model_info *info, uint32_t l, uint32_t in)
+{
+        const uint32_t units = info->units[l];
+        char name[40];
+
+        snprintf(name, sizeof(name), "lstm.%u.kernel", l);
+        tensors->layers[l].kernel =
+            l == 0 ? expect(tensors, in, 4 * units, "%s", name) : expect_weights(tensors, info, in, 4 * units, name);
+        snprintf(name, sizeof(name), "lstm.%u.recurrent_kernel", l);
+        tensors->layers[l].recurrent = expect_weights(tensors, info, units, 4 * units, name);
+        tensors->layers[l].bias = expect(tensors, 0, 4 * units, "lstm.%u.bias", l);
 }
 
 static void expect_all(const cosmos_model *model, struct tensors *tensors)
@@ -84,130 +106,150 @@ static void expect_all(const cosmos_model *model, struct tensors *tensors)
         uint32_t in = info->embedding;
 
         for (uint32_t f = 0; f < info->n_fields; f++)
-                expect(tensors, field_size(model, f), info->embedding, "embedding.%s.weight", field_names[f]);
+                tensors->embeddings[f] =
+                    expect(tensors, field_size(model, f), info->embedding, "embedding.%s.weight", field_names[f]);
         for (uint32_t l = 0; l < info->n_layers; l++) {
-                const uint32_t units = info->units[l];
-
-                tensors->layers[l] = &tensors->all[tensors->n];
-                expect(tensors, in, 4 * units, "lstm.%u.kernel", l);
-                expect(tensors, units, 4 * units, "lstm.%u.recurrent_kernel", l);
-                expect(tensors, 0, 4 * units, "lstm.%u.bias", l);
-                in = units;
+                expect_layer(tensors, info, l, in);
+                in = info->units[l];
         }
-        tensors->dense = &tensors->all[tensors->n];
-        expect(tensors, in, vocab, "dense.kernel");
-        expect(tensors, 0, vocab, "dense.bias");
+        tensors->dense = expect_weights(tensors, info, in, vocab, "dense.kernel");
+        tensors->dense_bias = expect(tensors, 0, vocab, "dense.bias");
 }
 
-/* ---- tensors to padded matrices ------------------------------------------- */
-
-/* Rows of `n_parts` parts, each padded to `width` of its own. A vector is one row. NULL: no memory. */
-static float *matrix_from(const struct cosmos__tensor *tensor, size_t n_parts, size_t width)
+static int check_scales(const struct tensors *tensors, struct cosmos_diag *reterr)
 {
-        const size_t rows = tensor->n_dims == 2 ? tensor->shape[0] : 1;
-        const size_t part = tensor->shape[tensor->n_dims - 1] / n_parts;
-        float *matrix = cosmos__matrix_new(rows, n_parts * width);
+        for (size_t t = 0; t < tensors->n; t++) {
+                const struct cosmos__tensor *scale = tensors->all[t].scale;
 
-        for (size_t i = 0; matrix && i < rows * n_parts; i++)
-                for (size_t k = 0; k < part; k++)
-                        matrix[i * width + k] = cosmos__tensor_value(tensor, i * part + k);
-        return matrix;
-}
-
-/* The conversion of a double outside the range of float is undefined. */
-static float to_float(double x)
-{
-        return (float)(x > (double)FLT_MAX ? (double)FLT_MAX : x < -(double)FLT_MAX ? -(double)FLT_MAX : x);
-}
-
-/* embedding * kernel (+ bias), summed in double and rounded once. `kernel` is a padded matrix. NULL: no memory. */
-static float *fold(const struct cosmos__tensor *embedding, const float *kernel, const float *bias, size_t width)
-{
-        const size_t rows = embedding->shape[0], n_in = embedding->shape[1];
-        _cleanup_free_ double *sum = calloc(width, sizeof(*sum));
-        float *table = cosmos__matrix_new(rows, width);
-
-        if (!sum || !table) {
-                free(table);
-                return NULL;
-        }
-        for (size_t r = 0; r < rows; r++) {
-                for (size_t k = 0; k < width; k++)
-                        sum[k] = bias ? (double)bias[k] : 0;
-                for (size_t j = 0; j < n_in; j++) {
-                        const double x = (double)cosmos__tensor_value(embedding, r * n_in + j);
-
-                        for (size_t k = 0; k < width; k++)
-                                sum[k] += x * (double)kernel[j * width + k];
-                }
-                for (size_t k = 0; k < width; k++)
-                        table[r * width + k] = to_float(sum[k]);
-        }
-        return table;
-}
-
-/* The first layer's kernel and bias live on in the tables alone. */
-static int build_tables(cosmos_model *model, const struct tensors *tensors, struct cosmos_diag *reterr)
-{
-        const size_t width = model->layers[0].width;
-        _cleanup_free_ float *kernel = matrix_from(&tensors->layers[0][KERNEL], 4, width);
-        _cleanup_free_ float *bias = matrix_from(&tensors->layers[0][BIAS], 4, width);
-
-        if (!kernel || !bias)
-                return out_of_memory(reterr);
-        for (uint32_t f = 0; f < model->info.n_fields; f++) {
-                model->tables[f] = fold(&tensors->all[f], kernel, f == COSMOS_TOKEN_NAME ? bias : NULL, 4 * width);
-                if (!model->tables[f])
-                        return out_of_memory(reterr);
+                for (size_t i = 0; scale && i < scale->n; i++)
+                        if (cosmos__tensor_value(scale, i) < 0)
+                                return cosmos__fail(reterr, -COSMOS_EFORMAT,
+                                                    "tensor '%s': value %zu is %f; it must not be below 0", scale->name,
+                                                    i, (double)cosmos__tensor_value(scale, i));
         }
         return 0;
 }
 
-static int build_layers(cosmos_model *model, const struct tensors *tensors, struct cosmos_diag *reterr)
-{
-        for (uint32_t l = 0; l < model->info.n_layers; l++) {
-                struct cosmos__layer *layer = &model->layers[l];
+/* ---- tensors to what the kernels read --------------------------------------- */
 
-                layer->units = model->info.units[l];
-                layer->width = cosmos__padded(layer->units);
-                layer->h = model->state_size;
-                layer->c = layer->h + layer->width;
-                model->state_size = layer->c + layer->width;
-                model->gates_width = MAX(model->gates_width, 4 * layer->width);
-                layer->recurrent = matrix_from(&tensors->layers[l][RECURRENT], 4, layer->width);
-                if (!layer->recurrent)
-                        return out_of_memory(reterr);
-                if (l == 0)
-                        continue;
-                layer->kernel = matrix_from(&tensors->layers[l][KERNEL], 4, layer->width);
-                layer->bias = matrix_from(&tensors->layers[l][BIAS], 4, layer->width);
-                if (!layer->kernel || !layer->bias)
-                        return out_of_memory(reterr);
-        }
-        return 0;
+static int build_tables(cosmos_model *model, const struct tensors *tensors)
+{
+        int r = 0;
+
+        for (uint32_t f = 0; f < model->info.n_fields && r == 0; f++)
+                r = cosmos__pack_table(&model->tables[f], model->kernels, is_int8(model), tensors->embeddings[f],
+                                       tensors->layers[0].kernel,
+                                       f == COSMOS_TOKEN_NAME ? tensors->layers[0].bias : NULL, &model->info.memory);
+        return r;
 }
 
-static int build_dense(cosmos_model *model, const struct tensors *tensors, struct cosmos_diag *reterr)
+static int build_layer(cosmos_model *model, const struct tensors *tensors, uint32_t l)
 {
-        model->vocab_width = cosmos__padded(cosmos_vocab_size(model->vocab));
-        model->dense = matrix_from(&tensors->dense[DENSE], 1, model->vocab_width);
-        model->dense_bias = matrix_from(&tensors->dense[DENSE_BIAS], 1, model->vocab_width);
-        return model->dense && model->dense_bias ? 0 : out_of_memory(reterr);
+        struct cosmos__layer *layer = &model->layers[l];
+        size_t *memory = &model->info.memory;
+        int r;
+
+        layer->units = model->info.units[l];
+        layer->width = cosmos__padded(layer->units);
+        layer->h = model->state_size;
+        layer->c = layer->h + layer->width;
+        model->state_size = layer->c + layer->width;
+        model->width_max = MAX(model->width_max, layer->width);
+        r = cosmos__pack_weights(&layer->recurrent, model->kernels, is_int8(model), tensors->layers[l].recurrent,
+                                 COSMOS__GATES, memory);
+        if (r < 0 || l == 0)
+                return r;
+        r = cosmos__pack_weights(&layer->kernel, model->kernels, is_int8(model), tensors->layers[l].kernel,
+                                 COSMOS__GATES, memory);
+        if (r < 0)
+                return r;
+        return cosmos__pack_table(&layer->bias, model->kernels, is_int8(model), NULL, NULL, tensors->layers[l].bias,
+                                  memory);
 }
 
-static int build_start(cosmos_model *model, struct cosmos_diag *reterr)
+static int build_dense(cosmos_model *model, const struct tensors *tensors)
+{
+        const size_t n = cosmos_vocab_size(model->vocab);
+
+        model->vocab_width = cosmos__padded(n);
+        model->dense_bias = cosmos__pack_alloc(model->vocab_width, sizeof(*model->dense_bias), &model->info.memory);
+        if (!model->dense_bias)
+                return -ENOMEM;
+        for (size_t k = 0; k < model->vocab_width; k++) /* what is not there has no probability */
+                model->dense_bias[k] = k < n ? cosmos__tensor_value(tensors->dense_bias, k) : -COSMOS__LOGIT_MAX;
+        return cosmos__pack_weights(&model->dense, model->kernels, is_int8(model), tensors->dense, 1,
+                                    &model->info.memory);
+}
+
+static int build_start(cosmos_model *model)
 {
         const struct cosmos_token token = {.field[COSMOS_TOKEN_NAME] = COSMOS_VOCAB_START};
-        _cleanup_free_ float *gates = cosmos__matrix_new(1, model->gates_width);
+        struct cosmos__scratch scratch;
+        int r;
 
-        model->start = cosmos__matrix_new(1, model->state_size);
-        if (!gates || !model->start)
-                return out_of_memory(reterr);
-        cosmos__network_advance(model, &model->start, &token, 1, gates);
+        model->start = cosmos__pack_alloc(model->state_size, sizeof(*model->start), &model->info.memory);
+        r = cosmos__scratch_init(&scratch, model, 1);
+        if (r == 0 && model->start)
+                cosmos__network_advance(model, &scratch, &model->start, &token, 1, scratch.top);
+        cosmos__scratch_free(&scratch);
+        return model->start ? r : -ENOMEM;
+}
+
+static int build_all(cosmos_model *model, const struct tensors *tensors)
+{
+        int r = 0;
+
+        for (uint32_t l = 0; l < model->info.n_layers && r == 0; l++)
+                r = build_layer(model, tensors, l);
+        if (r == 0)
+                r = build_tables(model, tensors);
+        if (r == 0)
+                r = build_dense(model, tensors);
+        return r == 0 ? build_start(model) : r;
+}
+
+/* ---- options ------------------------------------------------------------------ */
+
+COSMOS_API const char *cosmos_precision_name(enum cosmos_precision precision)
+{
+        static const char *const names[] = {[COSMOS_PRECISION_F32] = "f32", [COSMOS_PRECISION_INT8] = "int8"};
+
+        return (size_t)precision < ARRAY_SIZE(names) ? names[precision] : NULL;
+}
+
+COSMOS_API const char *cosmos_isa_name(size_t i)
+{
+        for (size_t k = 0; k < cosmos__n_isas; k++)
+                if (cosmos__isas[k].supported() && i-- == 0)
+                        return cosmos__isas[k].name;
+        return NULL;
+}
+
+static const struct cosmos__isa *find_isa(const char *name)
+{
+        for (size_t k = 0; k < cosmos__n_isas; k++)
+                if (cosmos__isas[k].supported() && (!name || strcmp(cosmos__isas[k].name, name) == 0))
+                        return &cosmos__isas[k];
+        return NULL;
+}
+
+static int choose_kernels(cosmos_model *model, const struct cosmos_model_options *options, struct cosmos_diag *reterr)
+{
+        const struct cosmos__isa *isa = find_isa(options->isa);
+        char quoted[40];
+
+        if (!isa)
+                return cosmos__fail(reterr, -EINVAL, "there are no kernels for '%s', or this machine can't run them",
+                                    cosmos__quote_str(quoted, sizeof(quoted), options->isa));
+        if (options->precision != COSMOS_PRECISION_FILE)
+                model->info.precision = options->precision;
+        model->info.isa = isa->name;
+        model->kernels = is_int8(model) ? isa->int8 : isa->f32;
         return 0;
 }
 
-static int build(cosmos_model *model, const struct cosmos__safetensors *file, struct cosmos_diag *reterr)
+static int build(cosmos_model *model, const struct cosmos__safetensors *file,
+                 const struct cosmos_model_options *options, struct cosmos_diag *reterr)
 {
         struct tensors tensors = {.n = 0};
         int r;
@@ -219,21 +261,20 @@ static int build(cosmos_model *model, const struct cosmos__safetensors *file, st
         r = cosmos__safetensors_find(file, tensors.all, tensors.n, reterr);
         if (r < 0)
                 return r;
-        r = build_layers(model, &tensors, reterr);
+        r = check_scales(&tensors, reterr);
         if (r < 0)
                 return r;
-        r = build_tables(model, &tensors, reterr);
+        r = choose_kernels(model, options, reterr);
         if (r < 0)
                 return r;
-        r = build_dense(model, &tensors, reterr);
-        if (r < 0)
-                return r;
-        return build_start(model, reterr);
+        r = build_all(model, &tensors);
+        return r < 0 ? out_of_memory(reterr) : 0;
 }
 
 /* ---- the object ----------------------------------------------------------- */
 
-static int load(cosmos_model **ret, const void *data, size_t size, const char *name, struct cosmos_diag *reterr)
+static int load(cosmos_model **ret, const void *data, size_t size, const char *name,
+                const struct cosmos_model_options *options, struct cosmos_diag *reterr)
 {
         _cleanup_(cosmos__safetensors_close) struct cosmos__safetensors file = {0};
         _cleanup_(model_unrefp) cosmos_model *model = NULL;
@@ -246,28 +287,42 @@ static int load(cosmos_model **ret, const void *data, size_t size, const char *n
         if (!model)
                 return out_of_memory(reterr);
         atomic_init(&model->refs, 1);
-        model->kernels = &cosmos__kernels_portable;
         model->metadata = json_incref(file.metadata);
         model->name = strdup(name);
         if (!model->name)
                 return out_of_memory(reterr);
-        r = build(model, &file, reterr);
+        r = build(model, &file, options, reterr);
         if (r < 0)
                 return r;
         *ret = TAKE_PTR(model);
         return 0;
 }
 
-COSMOS_API int cosmos_model_load(cosmos_model **ret, const void *data, size_t size, const char *name,
-                                 struct cosmos_diag *reterr)
+static int read_options(struct cosmos_model_options *ret, const struct cosmos_model_options *options,
+                        struct cosmos_diag *reterr)
 {
+        int r = cosmos__options(ret, sizeof(*ret), options, "cosmos_model_options", reterr);
+
+        if (r == 0 && ret->precision != COSMOS_PRECISION_FILE && !cosmos_precision_name(ret->precision))
+                return cosmos__fail(reterr, -EINVAL, "cosmos_model_options: precision %d is out of range",
+                                    (int)ret->precision);
+        return r;
+}
+
+COSMOS_API int cosmos_model_load(cosmos_model **ret, const void *data, size_t size, const char *name,
+                                 const struct cosmos_model_options *options, struct cosmos_diag *reterr)
+{
+        struct cosmos_model_options o;
         struct cosmos_diag why;
         char quoted[160];
         int r;
 
         if (!ret || !data || !name)
                 return cosmos__fail(reterr, -EINVAL, "model: `ret`, `data` and `name` must not be NULL");
-        r = load(ret, data, size, name, &why);
+        r = read_options(&o, options, reterr);
+        if (r < 0)
+                return r;
+        r = load(ret, data, size, name, &o, &why);
         if (r < 0)
                 return cosmos__fail(
                     reterr, r, "model '%s': %s%s", cosmos__quote_str(quoted, sizeof(quoted), name), why.text,
@@ -275,7 +330,8 @@ COSMOS_API int cosmos_model_load(cosmos_model **ret, const void *data, size_t si
         return 0;
 }
 
-COSMOS_API int cosmos_model_load_file(cosmos_model **ret, const char *path, struct cosmos_diag *reterr)
+COSMOS_API int cosmos_model_load_file(cosmos_model **ret, const char *path, const struct cosmos_model_options *options,
+                                      struct cosmos_diag *reterr)
 {
         _cleanup_free_ char *data = NULL;
         char quoted[160], text[64];
@@ -289,7 +345,7 @@ COSMOS_API int cosmos_model_load_file(cosmos_model **ret, const char *path, stru
                 return cosmos__fail(reterr, r, "model '%s': can't be read: %s",
                                     cosmos__quote_str(quoted, sizeof(quoted), path),
                                     cosmos_strerror(r, text, sizeof(text)));
-        return cosmos_model_load(ret, data, size, path, reterr);
+        return cosmos_model_load(ret, data, size, path, options, reterr);
 }
 
 COSMOS_API cosmos_model *cosmos_model_ref(cosmos_model *model)
@@ -298,16 +354,29 @@ COSMOS_API cosmos_model *cosmos_model_ref(cosmos_model *model)
         return model;
 }
 
+static void table_free(struct cosmos__table *table)
+{
+        free(table->rows);
+        free(table->scales);
+}
+
+static void weights_free(struct cosmos__weights *weights)
+{
+        free(weights->panels);
+        free(weights->scales);
+        free(weights->offsets);
+}
+
 static void model_free(cosmos_model *model)
 {
         for (size_t f = 0; f < COSMOS_TOKEN_FIELDS; f++)
-                free(model->tables[f]);
+                table_free(&model->tables[f]);
         for (size_t l = 0; l < COSMOS_MODEL_LAYERS_MAX; l++) {
-                free(model->layers[l].kernel);
-                free(model->layers[l].recurrent);
-                free(model->layers[l].bias);
+                weights_free(&model->layers[l].kernel);
+                weights_free(&model->layers[l].recurrent);
+                table_free(&model->layers[l].bias);
         }
-        free(model->dense);
+        weights_free(&model->dense);
         free(model->dense_bias);
         free(model->start);
         cosmos_vocab_free(model->vocab);

@@ -1,73 +1,99 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "predictor/network.h"
 
-#include <string.h>
+#include "predictor/pack.h"
 
-/* A row for each state: the part of it that begins at `offset`. */
-static void rows_of(float **ret, float *const *states, size_t n_rows, size_t offset)
+#include <errno.h>
+#include <stdlib.h>
+
+static const struct cosmos__layer *last_layer(const cosmos_model *model)
 {
+        return &model->layers[model->info.n_layers - 1];
+}
+
+size_t cosmos__inputs_size(const cosmos_model *model, const struct cosmos__layer *layer)
+{
+        return layer->width * model->kernels->input_size;
+}
+
+int cosmos__scratch_init(struct cosmos__scratch *ret, const cosmos_model *model, size_t n_rows)
+{
+        const size_t widest = model->width_max * model->kernels->input_size;
+        size_t memory = 0;
+
+        *ret = (struct cosmos__scratch){
+            .top = cosmos__pack_alloc(n_rows, cosmos__inputs_size(model, last_layer(model)), &memory),
+            .own = cosmos__pack_alloc(n_rows, widest, &memory),
+            .below = cosmos__pack_alloc(n_rows, widest, &memory),
+            .entries = cosmos__pack_alloc(n_rows * COSMOS_TOKEN_FIELDS, sizeof(*ret->entries), &memory),
+        };
+        return ret->top && ret->own && ret->below && ret->entries ? 0 : -ENOMEM;
+}
+
+void cosmos__scratch_free(struct cosmos__scratch *scratch)
+{
+        free(scratch->top);
+        free(scratch->own);
+        free(scratch->below);
+        free(scratch->entries);
+}
+
+static struct cosmos__entry entry_of(const struct cosmos__table *table, size_t row)
+{
+        return (struct cosmos__entry){
+            .row = (const char *)table->rows + row * table->row_bytes,
+            .scale = table->scales ? table->scales[row] : 1,
+        };
+}
+
+/* A layer's h of all states, as inputs. */
+static struct cosmos__product product_of(const cosmos_model *model, const struct cosmos__weights *weights,
+                                         const struct cosmos__layer *layer, float *const *states, size_t n_rows,
+                                         char *inputs)
+{
+        const size_t size = cosmos__inputs_size(model, layer);
+
         for (size_t r = 0; r < n_rows; r++)
-                ret[r] = states[r] + offset;
+                model->kernels->inputs(inputs + r * size, states[r] + layer->h, layer->width);
+        return (struct cosmos__product){.weights = weights, .x = inputs, .stride = size};
 }
 
-void cosmos__network_logits(const cosmos_model *model, float *const *states, size_t n_rows, float *logits)
+/* The first layer is given the tokens' entries, the others their bias and the layer below. */
+static void set_entries(const cosmos_model *model, size_t l, const struct cosmos_token *tokens,
+                        struct cosmos__entry *entries, struct cosmos__cell *cell)
 {
-        const struct cosmos__layer *top = &model->layers[model->info.n_layers - 1];
-        float *h[COSMOS__ROWS_MAX];
-
-        rows_of(h, states, n_rows, top->h);
-        for (size_t r = 0; r < n_rows; r++)
-                memcpy(logits + r * model->vocab_width, model->dense_bias, model->vocab_width * sizeof(*logits));
-        model->kernels->multiply(logits, (const float *const *)h, model->dense, n_rows, top->units, model->vocab_width);
+        cell->entries = entries;
+        cell->n_fields = l == 0 ? model->info.n_fields : 1;
+        for (size_t r = 0; r < cell->n_rows; r++)
+                for (size_t f = 0; f < cell->n_fields; f++)
+                        *entries++ = l == 0 ? entry_of(&model->tables[f], tokens[r].field[f])
+                                            : entry_of(&model->layers[l].bias, 0);
 }
 
-/* The first layer's gates, as far as the tokens make them. */
-static void gates_from_tokens(const cosmos_model *model, const struct cosmos_token *tokens, size_t n_rows, float *gates)
+void cosmos__network_advance(const cosmos_model *model, struct cosmos__scratch *scratch, float *const *states,
+                             const struct cosmos_token *tokens, size_t n_rows, char *top)
 {
-        const size_t width = 4 * model->layers[0].width;
-
-        for (size_t r = 0; r < n_rows; r++) {
-                float *row = gates + r * width;
-
-                memcpy(row, model->tables[0] + tokens[r].field[0] * width, width * sizeof(*row));
-                for (uint32_t f = 1; f < model->info.n_fields; f++) {
-                        const float *entry = model->tables[f] + tokens[r].field[f] * width;
-
-                        for (size_t k = 0; k < width; k++)
-                                row[k] += entry[k];
-                }
-        }
-}
-
-/* A higher layer's gates, as far as the layer below makes them. */
-static void gates_from_below(const cosmos_model *model, size_t l, float *const *states, size_t n_rows, float *gates)
-{
-        const struct cosmos__layer *layer = &model->layers[l], *below = &model->layers[l - 1];
-        const size_t width = 4 * layer->width;
-        float *h[COSMOS__ROWS_MAX];
-
-        rows_of(h, states, n_rows, below->h);
-        for (size_t r = 0; r < n_rows; r++)
-                memcpy(gates + r * width, layer->bias, width * sizeof(*gates));
-        model->kernels->multiply(gates, (const float *const *)h, layer->kernel, n_rows, below->units, width);
-}
-
-void cosmos__network_advance(const cosmos_model *model, float *const *states, const struct cosmos_token *tokens,
-                             size_t n_rows, float *gates)
-{
-        float *h[COSMOS__ROWS_MAX], *c[COSMOS__ROWS_MAX];
-
         for (size_t l = 0; l < model->info.n_layers; l++) {
                 const struct cosmos__layer *layer = &model->layers[l];
+                struct cosmos__cell cell = {.n_rows = n_rows, .states = states, .h = layer->h, .c = layer->c};
 
-                if (l == 0)
-                        gates_from_tokens(model, tokens, n_rows, gates);
-                else
-                        gates_from_below(model, l, states, n_rows, gates);
-                rows_of(h, states, n_rows, layer->h);
-                rows_of(c, states, n_rows, layer->c);
-                model->kernels->multiply(gates, (const float *const *)h, layer->recurrent, n_rows, layer->units,
-                                         4 * layer->width);
-                model->kernels->gates(h, c, gates, n_rows, layer->width);
+                set_entries(model, l, tokens, scratch->entries, &cell);
+                if (l > 0)
+                        cell.products[cell.n_products++] =
+                            product_of(model, &layer->kernel, layer - 1, states, n_rows, scratch->below);
+                cell.products[cell.n_products++] = product_of(model, &layer->recurrent, layer, states, n_rows,
+                                                              layer == last_layer(model) ? top : scratch->own);
+                model->kernels->cell(&cell);
         }
+}
+
+void cosmos__network_logits(const cosmos_model *model, const char *top, size_t n_rows, float *logits)
+{
+        const struct cosmos__product product = {
+            .weights = &model->dense,
+            .x = top,
+            .stride = cosmos__inputs_size(model, last_layer(model)),
+        };
+
+        model->kernels->dense(&product, n_rows, model->dense_bias, logits);
 }

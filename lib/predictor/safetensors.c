@@ -18,6 +18,7 @@
 struct range {
         const char *name;
         uint64_t begin, end;
+        size_t align;
 };
 
 static uint64_t read_length(const uint8_t *bytes)
@@ -119,8 +120,19 @@ static int read_range(struct range *ret, const char *name, const json_t *entry, 
             .name = name,
             .begin = (uint64_t)json_integer_value(begin),
             .end = (uint64_t)json_integer_value(end),
+            .align = 1,
         };
         return 0;
+}
+
+static const char *dtype_name(const struct cosmos__tensor *tensor)
+{
+        return tensor->dtype == COSMOS__I8 ? "I8" : "F32";
+}
+
+static size_t value_size(const struct cosmos__tensor *tensor)
+{
+        return tensor->dtype == COSMOS__I8 ? sizeof(int8_t) : sizeof(float);
 }
 
 static const char *show_expected(char *buf, size_t size, const struct cosmos__tensor *tensor)
@@ -174,9 +186,9 @@ static int find_tensor(const json_t *header, struct cosmos__tensor *tensor, stru
 
         if (!entry)
                 return cosmos__fail(reterr, -COSMOS_EFORMAT, "tensor '%s' is missing", tensor->name);
-        if (!dtype || strcmp(dtype, "F32") != 0)
-                return cosmos__fail(reterr, -COSMOS_EFORMAT, "tensor '%s': dtype is '%s', not 'F32'", tensor->name,
-                                    cosmos__quote_str(quoted, sizeof(quoted), dtype));
+        if (!dtype || strcmp(dtype, dtype_name(tensor)) != 0)
+                return cosmos__fail(reterr, -COSMOS_EFORMAT, "tensor '%s': dtype is '%s', not '%s'", tensor->name,
+                                    cosmos__quote_str(quoted, sizeof(quoted), dtype), dtype_name(tensor));
         r = check_shape(tensor, json_object_get(entry, "shape"), reterr);
         if (r < 0)
                 return r;
@@ -185,10 +197,11 @@ static int find_tensor(const json_t *header, struct cosmos__tensor *tensor, stru
                 return r;
 
         bytes = (uint64_t)tensor->shape[0] * (tensor->n_dims == 2 ? tensor->shape[1] : 1);
-        if (__builtin_mul_overflow(bytes, sizeof(float), &bytes) || range->end - range->begin != bytes)
+        if (__builtin_mul_overflow(bytes, value_size(tensor), &bytes) || range->end - range->begin != bytes)
                 return cosmos__fail(reterr, -COSMOS_EFORMAT,
                                     "tensor '%s': data_offsets span %ju bytes; its shape needs %ju", tensor->name,
                                     (uintmax_t)(range->end - range->begin), (uintmax_t)bytes);
+        range->align = value_size(tensor);
         if (json_object_size(entry) != 3)
                 return cosmos__fail(reterr, -COSMOS_EFORMAT,
                                     "tensor '%s': its header entry holds more than dtype, shape and data_offsets",
@@ -215,10 +228,10 @@ static int check_range(const struct cosmos__safetensors *file, const struct rang
                     reterr, -COSMOS_EFORMAT,
                     "tensor '%s': data_offsets end at %ju, but the file holds %zu bytes of data; is it cut short?",
                     quoted, (uintmax_t)range->end, file->size);
-        if (range->begin % sizeof(float) != 0)
+        if (range->begin % range->align != 0)
                 return cosmos__fail(reterr, -COSMOS_EFORMAT,
                                     "tensor '%s': data_offsets begin at %ju, which is not a multiple of %zu", quoted,
-                                    (uintmax_t)range->begin, sizeof(float));
+                                    (uintmax_t)range->begin, range->align);
         return 0;
 }
 
@@ -283,7 +296,12 @@ static int read_others(json_t *header, const struct cosmos__tensor *tensors, siz
         return 0;
 }
 
-float cosmos__tensor_value(const struct cosmos__tensor *tensor, size_t i)
+int8_t cosmos__tensor_q(const struct cosmos__tensor *tensor, size_t i)
+{
+        return (int8_t)tensor->data[i];
+}
+
+static float float_at(const struct cosmos__tensor *tensor, size_t i)
 {
         uint32_t bits;
         float value;
@@ -294,15 +312,23 @@ float cosmos__tensor_value(const struct cosmos__tensor *tensor, size_t i)
         return value;
 }
 
+float cosmos__tensor_value(const struct cosmos__tensor *tensor, size_t i)
+{
+        if (tensor->dtype == COSMOS__F32)
+                return float_at(tensor, i);
+        return (float)cosmos__tensor_q(tensor, i) * float_at(tensor->scale, i % tensor->shape[1]);
+}
+
 static int check_values(const struct cosmos__tensor *tensor, struct cosmos_diag *reterr)
 {
         for (size_t i = 0; i < tensor->n; i++) {
-                float value = cosmos__tensor_value(tensor, i);
-
-                if (!isfinite(value))
+                if (tensor->dtype == COSMOS__I8 && cosmos__tensor_q(tensor, i) == INT8_MIN)
+                        return cosmos__fail(reterr, -COSMOS_EFORMAT,
+                                            "tensor '%s': value %zu is -128; it must be -127 to 127", tensor->name, i);
+                if (tensor->dtype == COSMOS__F32 && !isfinite(float_at(tensor, i)))
                         return cosmos__fail(reterr, -COSMOS_EFORMAT,
                                             "tensor '%s': value %zu is %f, not a finite number", tensor->name, i,
-                                            (double)value);
+                                            (double)float_at(tensor, i));
         }
         return 0;
 }
@@ -324,7 +350,7 @@ int cosmos__safetensors_find(const struct cosmos__safetensors *file, struct cosm
                 if (r < 0)
                         return r;
                 tensors[i].begin = ranges[i].begin;
-                tensors[i].n = (size_t)((ranges[i].end - ranges[i].begin) / sizeof(float));
+                tensors[i].n = (size_t)(ranges[i].end - ranges[i].begin) / value_size(&tensors[i]);
         }
         /* All that are expected are there: the others are n_entries - n. */
         r = read_others(file->header, tensors, n, ranges + n, &other, reterr);

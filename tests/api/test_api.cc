@@ -24,7 +24,7 @@ cosmos_model *load()
         cosmos_model *model = nullptr;
         cosmos_diag diag = {""};
 
-        EXPECT_EQ(cosmos_model_load_file(&model, model_path.c_str(), &diag), 0) << diag.text;
+        EXPECT_EQ(cosmos_model_load_file(&model, model_path.c_str(), nullptr, &diag), 0) << diag.text;
         return model;
 }
 

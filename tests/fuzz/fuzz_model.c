@@ -42,7 +42,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         struct cosmos_diag diag = {""};
         cosmos_model *model = NULL;
 
-        if (cosmos_model_load(&model, size ? data : (const uint8_t *)"", size, "fuzz", &diag) < 0) {
+        if (cosmos_model_load(&model, size ? data : (const uint8_t *)"", size, "fuzz", NULL, &diag) < 0) {
                 check(!model && diag.text[0]);
                 return 0;
         }

@@ -1,96 +1,41 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Portable kernels. Plain C whose inner loops run over independent outputs, so
- * that a compiler vectorises them without reordering any sum: built for another
- * instruction set the results are the same, bit for bit (the build switches the
- * contraction of a*b+c off). exp is our own for the same reason, and because
- * that of the C library is a call for each element.
+ * Portable kernels, in C11 without any extension. The inner loops run over
+ * independent outputs, so that a compiler vectorises them without reordering any
+ * sum: built for another instruction set the results are the same, bit for bit (the
+ * build switches the contraction of a*b+c off). exp is our own for the same reason,
+ * and because that of the C library is a call for each element.
  */
 #include "predictor/kernels/kernels.h"
 
-#include "base/base.h"
-
 #include <math.h>
-#include <stdint.h>
 #include <string.h>
 
+#define LANES ((size_t)16)
+#define WIDEST (COSMOS__PANEL * LANES) /* outputs of a panel */
+
 /* Products that are added to one output before it goes back to memory. */
-#define UNROLL 8
-
-/* Floats of `out` that are worked on at a time: half of a first-level cache of 32 KiB. */
-#define TILE ((size_t)4096)
-
-static void add_products(float *restrict out, const float *restrict x, const float *restrict w, size_t w_stride,
-                         size_t n)
-{
-        const float x0 = x[0], x1 = x[1], x2 = x[2], x3 = x[3], x4 = x[4], x5 = x[5], x6 = x[6], x7 = x[7];
-        const float *w1 = w + w_stride, *w2 = w1 + w_stride, *w3 = w2 + w_stride, *w4 = w3 + w_stride;
-        const float *w5 = w4 + w_stride, *w6 = w5 + w_stride, *w7 = w6 + w_stride;
-
-        for (size_t k = 0; k < n; k++) {
-                float sum = out[k];
-
-                sum += x0 * w[k];
-                sum += x1 * w1[k];
-                sum += x2 * w2[k];
-                sum += x3 * w3[k];
-                sum += x4 * w4[k];
-                sum += x5 * w5[k];
-                sum += x6 * w6[k];
-                sum += x7 * w7[k];
-                out[k] = sum;
-        }
-}
-
-static void add_product(float *restrict out, float x, const float *restrict w, size_t n)
-{
-        for (size_t k = 0; k < n; k++)
-                out[k] += x * w[k];
-}
-
-static void multiply(float *out, const float *const *x, const float *w, size_t n_rows, size_t n_in, size_t n_out)
-{
-        size_t columns = TILE / n_rows / COSMOS__LANES * COSMOS__LANES;
-
-        if (columns == 0)
-                columns = COSMOS__LANES;
-        for (size_t k = 0; k < n_out; k += columns) {
-                size_t n = MIN(columns, n_out - k);
-                size_t j = 0;
-
-                for (; j + UNROLL <= n_in; j += UNROLL)
-                        for (size_t r = 0; r < n_rows; r++)
-                                add_products(out + r * n_out + k, x[r] + j, w + j * n_out + k, n_out, n);
-                for (; j < n_in; j++)
-                        for (size_t r = 0; r < n_rows; r++)
-                                add_product(out + r * n_out + k, x[r][j], w + j * n_out + k, n);
-        }
-}
+#define UNROLL ((size_t)8)
 
 /*
- * exp(x) = 2^n * exp(r), n = round(x / ln 2), |r| <= ln(2)/2, exp(r) by its
- * Taylor series to r^7: relative error below 2e-7. For x in [-87, 87] only: held
- * there by a loop of its own, since a comparison in here would be a branch that
- * keeps the caller's loop from being vectorised.
+ * exp(x) = 2^n * 2^r, n = round(x / ln 2), |r| <= 1/2; see simd.h for the polynomial. Relative
+ * error below 2e-7, and 1e-7 * |x / ln 2|. For |x| <= 87 only: held there by a loop of
+ * its own, since a comparison in here would be a branch that keeps the caller's loop
+ * from being vectorised.
  */
 static inline float exp_f(float x)
 {
         const float to_integer = 12582912; /* 1.5 * 2^23: what is added to it is rounded to an integer */
-        const float ln2_high = 0x1.62ep-1f, ln2_low = 0x1.0bfbe8p-15f;
-        float shifted, n, r, p, scale;
+        const float t = x * 0x1.715476p+0f;
+        const float shifted = t + to_integer;
+        const float r = t - (shifted - to_integer);
+        float p = 0x1.5bba0cp-10f, scale;
         uint32_t bits;
 
-        shifted = x * 0x1.715476p+0f + to_integer;
-        n = shifted - to_integer;
-        r = x - n * ln2_high - n * ln2_low;
-
-        p = 1.0f / 5040;
-        p = p * r + 1.0f / 720;
-        p = p * r + 1.0f / 120;
-        p = p * r + 1.0f / 24;
-        p = p * r + 1.0f / 6;
-        p = p * r + 0.5f;
-        p = p * r + 1;
+        p = p * r + 0x1.3cea88p-7f;
+        p = p * r + 0x1.c6b752p-5f;
+        p = p * r + 0x1.ebf9bcp-3f;
+        p = p * r + 0x1.62e42ap-1f;
         p = p * r + 1;
 
         /* The low bits of `shifted` are n: put n, biased, where an exponent is. */
@@ -110,9 +55,6 @@ static void hold(float *x, size_t n, float limit)
         }
 }
 
-/* Beyond this a sigmoid or a tanh is constant in float (sigmoid: to 1e-18), and exp_f() takes twice as much. */
-#define SATURATED 43.0f
-
 static inline float sigmoid_f(float x)
 {
         return 1 / (1 + exp_f(-x));
@@ -125,70 +67,189 @@ static inline float tanh_f(float x)
         return copysignf((1 - e) / (1 + e), x);
 }
 
-static void gates_row(float *restrict h, float *restrict c, float *restrict z, size_t width)
+/* Of LANES units, by z: [i, f, g, o][LANES]. */
+static void gates(float *restrict h, float *restrict c, float *restrict z)
 {
-        float *restrict o = z + 3 * width;
+        float held[WIDEST];
 
-        hold(z, 4 * width, SATURATED);
-        for (size_t k = 0; k < width; k++) {
-                float i = sigmoid_f(z[k]);
-                float f = sigmoid_f(z[width + k]);
-                float g = tanh_f(z[2 * width + k]);
-
-                c[k] = f * c[k] + i * g;
-                z[k] = c[k];
+        hold(z, WIDEST, COSMOS__SATURATED);
+        for (size_t k = 0; k < LANES; k++) {
+                c[k] = sigmoid_f(z[LANES + k]) * c[k] + sigmoid_f(z[k]) * tanh_f(z[2 * LANES + k]);
+                held[k] = c[k];
         }
-        hold(z, width, SATURATED);
-        for (size_t k = 0; k < width; k++)
-                h[k] = sigmoid_f(o[k]) * tanh_f(z[k]);
-}
-
-static void gates(float *const *h, float *const *c, float *z, size_t n_rows, size_t width)
-{
-        for (size_t r = 0; r < n_rows; r++)
-                gates_row(h[r], c[r], z + r * 4 * width, width);
-}
-
-static float greatest_of(const float *row, size_t n)
-{
-        float max[COSMOS__LANES], greatest;
-
-        memcpy(max, row, sizeof(max));
-        for (size_t k = COSMOS__LANES; k < n; k += COSMOS__LANES)
-                for (size_t lane = 0; lane < COSMOS__LANES; lane++)
-                        max[lane] = row[k + lane] > max[lane] ? row[k + lane] : max[lane];
-        greatest = max[0];
-        for (size_t lane = 1; lane < COSMOS__LANES; lane++)
-                greatest = max[lane] > greatest ? max[lane] : greatest;
-        return greatest;
+        hold(held, LANES, COSMOS__SATURATED);
+        for (size_t k = 0; k < LANES; k++)
+                h[k] = sigmoid_f(z[3 * LANES + k]) * tanh_f(held[k]);
 }
 
 static double log_softmax(float *row, size_t n)
 {
-        const size_t width = cosmos__padded(n);
-        double sum[COSMOS__LANES] = {0}, total = 0;
-        float greatest, x[COSMOS__LANES];
+        float greatest = row[0], sum[LANES] = {0}, x[LANES];
 
-        /* So that differences are finite, and the padding adds nothing to speak of to a sum of 1 and more. */
-        hold(row, n, 1e30f);
-        for (size_t k = n; k < width; k++)
-                row[k] = -INFINITY;
-        greatest = greatest_of(row, width);
-        for (size_t k = 0; k < width; k += COSMOS__LANES) {
-                for (size_t lane = 0; lane < COSMOS__LANES; lane++) {
+        for (size_t k = 1; k < n; k++)
+                greatest = row[k] > greatest ? row[k] : greatest;
+        for (size_t k = 0; k < n; k += LANES) {
+                for (size_t lane = 0; lane < LANES; lane++) {
                         row[k + lane] -= greatest;
-                        x[lane] = row[k + lane] > -87 ? row[k + lane] : -87;
+                        x[lane] = row[k + lane] > COSMOS__EXP_MIN ? row[k + lane] : COSMOS__EXP_MIN;
                 }
-                for (size_t lane = 0; lane < COSMOS__LANES; lane++)
-                        sum[lane] += (double)exp_f(x[lane]);
+                for (size_t lane = 0; lane < LANES; lane++)
+                        sum[lane] += exp_f(x[lane]);
         }
-        for (size_t lane = 0; lane < COSMOS__LANES; lane++)
-                total += sum[lane];
-        return log(total);
+        for (size_t half = LANES / 2; half > 0; half /= 2)
+                for (size_t lane = 0; lane < half; lane++)
+                        sum[lane] += sum[lane + half];
+        return log((double)sum[0]); /* >= 1: the greatest one's exponential is 1 */
 }
 
-const struct cosmos__kernels cosmos__kernels_portable = {
-    .multiply = multiply,
-    .gates = gates,
+/* ---- f32 ------------------------------------------------------------------------ */
+
+static void f32_inputs(void *x, const float *h, size_t n)
+{
+        memcpy(x, h, n * sizeof(*h));
+}
+
+static void f32_add_entry(float *restrict z, const struct cosmos__entry *entry, size_t at)
+{
+        const float *row = (const float *)entry->row + at * LANES;
+
+        for (size_t k = 0; k < WIDEST; k++)
+                z[k] += row[k];
+}
+
+/* z += weights * x for the panel of `n` outputs that begins at vector `at`. */
+static void f32_panel(float *restrict z, size_t n, const struct cosmos__weights *weights, size_t at, const char *inputs)
+{
+        const float *w = (const float *)weights->panels + at * LANES * weights->n_in;
+        const float *x = (const float *)(const void *)inputs;
+
+        /* The number of inputs is a multiple of LANES, and that of UNROLL. */
+        for (size_t j = 0; j < weights->n_in; j += UNROLL, x += UNROLL, w += UNROLL * n)
+                for (size_t k = 0; k < n; k++) {
+                        float sum = z[k];
+
+                        sum += x[0] * w[k];
+                        sum += x[1] * w[k + n];
+                        sum += x[2] * w[k + 2 * n];
+                        sum += x[3] * w[k + 3 * n];
+                        sum += x[4] * w[k + 4 * n];
+                        sum += x[5] * w[k + 5 * n];
+                        sum += x[6] * w[k + 6 * n];
+                        sum += x[7] * w[k + 7 * n];
+                        z[k] = sum;
+                }
+}
+
+/* ---- int8 ----------------------------------------------------------------------- */
+
+static void int8_inputs(void *x, const float *h, size_t n)
+{
+        const float to_integer = 12582912; /* as in exp_f() */
+        int16_t *q = x;
+
+        for (size_t k = 0; k < n; k++)
+                q[k] = (int16_t)((h[k] * COSMOS__Q_MAX + to_integer) - to_integer);
+}
+
+static void int8_add_entry(float *restrict z, const struct cosmos__entry *entry, size_t at)
+{
+        const int16_t *row = (const int16_t *)entry->row + at * LANES;
+
+        for (size_t k = 0; k < WIDEST; k++)
+                z[k] += (float)row[k] * entry->scale;
+}
+
+static void int8_panel(float *restrict z, size_t n, const struct cosmos__weights *weights, size_t at,
+                       const char *inputs)
+{
+        const int8_t *w = (const int8_t *)weights->panels + at * LANES * weights->n_in;
+        const int16_t *x = (const int16_t *)(const void *)inputs;
+        int32_t sum[WIDEST] = {0};
+
+        for (size_t j = 0; j < weights->n_in; j += 2, w += 2 * n)
+                for (size_t k = 0; k < n; k++)
+                        sum[k] += x[j] * w[k] + x[j + 1] * w[n + k];
+        for (size_t k = 0; k < n; k++)
+                z[k] += (float)sum[k] * weights->scales[at * LANES + k];
+}
+
+/* ---- layers, whatever the precision of their weights -------------------------------- */
+
+typedef void panel_function(float *restrict z, size_t n, const struct cosmos__weights *weights, size_t at,
+                            const char *inputs);
+typedef void entry_function(float *restrict z, const struct cosmos__entry *entry, size_t at);
+
+static void cell_of(const struct cosmos__cell *cell, panel_function *panel, entry_function *add_entry)
+{
+        const size_t n_vectors = cell->products[0].weights->n_vectors;
+
+        for (size_t at = 0; at < n_vectors; at += COSMOS__PANEL)
+                for (size_t r = 0; r < cell->n_rows; r++) {
+                        const size_t unit = at / COSMOS__PANEL * LANES;
+                        float z[WIDEST] = {0};
+
+                        for (size_t f = 0; f < cell->n_fields; f++)
+                                add_entry(z, &cell->entries[r * cell->n_fields + f], at);
+                        for (size_t p = 0; p < cell->n_products; p++)
+                                panel(z, WIDEST, cell->products[p].weights, at,
+                                      cell->products[p].x + r * cell->products[p].stride);
+                        gates(cell->states[r] + cell->h + unit, cell->states[r] + cell->c + unit, z);
+                }
+}
+
+static void dense_of(const struct cosmos__product *product, size_t n_rows, const float *bias, float *out,
+                     panel_function *panel)
+{
+        const struct cosmos__weights *weights = product->weights;
+
+        for (size_t at = 0, vectors; at < weights->n_vectors; at += vectors) {
+                vectors = cosmos__panel_at(at, weights->n_vectors);
+                for (size_t r = 0; r < n_rows; r++) {
+                        float *z = out + (r * weights->n_vectors + at) * LANES;
+
+                        memcpy(z, bias + at * LANES, vectors * LANES * sizeof(*z));
+                        panel(z, vectors * LANES, weights, at, product->x + r * product->stride);
+                        hold(z, vectors * LANES, COSMOS__LOGIT_MAX);
+                }
+        }
+}
+
+static void f32_cell(const struct cosmos__cell *cell)
+{
+        cell_of(cell, f32_panel, f32_add_entry);
+}
+
+static void f32_dense(const struct cosmos__product *product, size_t n_rows, const float *bias, float *out)
+{
+        dense_of(product, n_rows, bias, out, f32_panel);
+}
+
+static void int8_cell(const struct cosmos__cell *cell)
+{
+        cell_of(cell, int8_panel, int8_add_entry);
+}
+
+static void int8_dense(const struct cosmos__product *product, size_t n_rows, const float *bias, float *out)
+{
+        dense_of(product, n_rows, bias, out, int8_panel);
+}
+
+const struct cosmos__kernels cosmos__portable_f32 = {
+    .lanes = LANES,
+    .group = 1,
+    .input_size = sizeof(float),
+    .inputs = f32_inputs,
+    .cell = f32_cell,
+    .dense = f32_dense,
+    .log_softmax = log_softmax,
+};
+
+const struct cosmos__kernels cosmos__portable_int8 = {
+    .lanes = LANES,
+    .group = 1,
+    .input_size = sizeof(int16_t),
+    .inputs = int8_inputs,
+    .cell = int8_cell,
+    .dense = int8_dense,
     .log_softmax = log_softmax,
 };

@@ -9,6 +9,8 @@
 #include <cosmos/model.h>
 #include <cosmos/predictor.h>
 
+#include <algorithm>
+#include <cmath>
 #include <cstring>
 #include <map>
 #include <memory>
@@ -25,6 +27,20 @@ struct Tensor {
         std::vector<float> values;
         uint64_t begin, end;
         uint32_t rows, columns;
+
+        /* To what is left of it in int8: q * scale, a scale for each column. */
+        void round_to_int8()
+        {
+                for (uint32_t c = 0; c < columns; c++) {
+                        float max = 0;
+
+                        for (uint32_t r = 0; r < rows; r++)
+                                max = std::max(max, std::fabs(values[r * columns + c]));
+                        for (uint32_t r = 0; max > 0 && r < rows; r++)
+                                values[r * columns + c] =
+                                    std::rint(values[r * columns + c] / (max / 127)) * (max / 127);
+                }
+        }
 };
 
 struct Options {
@@ -201,14 +217,26 @@ using Model = std::unique_ptr<cosmos_model, Unref>;
 using Predictor = std::unique_ptr<cosmos_predictor, Unref>;
 using Session = std::unique_ptr<cosmos_session, Unref>;
 
-/* Throws the diagnostic. The copy is exactly as large as the file: an over-read is seen by a sanitizer. */
-inline Model load(const std::string &bytes)
+/* What this machine can run. */
+inline std::vector<const char *> isas()
 {
+        std::vector<const char *> names;
+
+        while (const char *name = cosmos_isa_name(names.size()))
+                names.push_back(name);
+        return names;
+}
+
+/* Throws the diagnostic. The copy is exactly as large as the file: an over-read is seen by a sanitizer. */
+inline Model load(const std::string &bytes, cosmos_precision precision = COSMOS_PRECISION_FILE,
+                  const char *isa = nullptr)
+{
+        const cosmos_model_options options = {sizeof(options), precision, isa};
         std::vector<char> copy(bytes.begin(), bytes.end());
         cosmos_model *model = nullptr;
         cosmos_diag diag = {""};
 
-        if (cosmos_model_load(&model, copy.data(), copy.size(), "test", &diag) < 0)
+        if (cosmos_model_load(&model, copy.data(), copy.size(), "test", &options, &diag) < 0)
                 throw std::runtime_error(diag.text);
         return Model(model);
 }

@@ -33,7 +33,8 @@ Failure load_error(const std::string &bytes)
         cosmos_diag diag = {""};
         static const char nothing = 0;
 
-        int r = cosmos_model_load(&model, copy.empty() ? &nothing : copy.data(), copy.size(), "bad.bin", &diag);
+        int r =
+            cosmos_model_load(&model, copy.empty() ? &nothing : copy.data(), copy.size(), "bad.bin", nullptr, &diag);
         if (r == 0)
                 cosmos_model_unref(model);
         else
@@ -483,10 +484,10 @@ TEST(BadModel, NullArguments)
         cosmos_model *model = nullptr;
         cosmos_diag diag = {""};
 
-        EXPECT_EQ(cosmos_model_load(nullptr, "x", 1, "n", &diag), -EINVAL);
-        EXPECT_EQ(cosmos_model_load(&model, nullptr, 1, "n", &diag), -EINVAL);
-        EXPECT_EQ(cosmos_model_load(&model, "x", 1, nullptr, nullptr), -EINVAL);
-        EXPECT_EQ(cosmos_model_load_file(&model, nullptr, &diag), -EINVAL);
+        EXPECT_EQ(cosmos_model_load(nullptr, "x", 1, "n", nullptr, &diag), -EINVAL);
+        EXPECT_EQ(cosmos_model_load(&model, nullptr, 1, "n", nullptr, &diag), -EINVAL);
+        EXPECT_EQ(cosmos_model_load(&model, "x", 1, nullptr, nullptr, nullptr), -EINVAL);
+        EXPECT_EQ(cosmos_model_load_file(&model, nullptr, nullptr, &diag), -EINVAL);
         EXPECT_EQ(cosmos_model_unref(nullptr), nullptr);
 }
 
@@ -499,12 +500,12 @@ TEST(ModelFile, LoadsAndIsNamedByItsPath)
         cosmos_diag diag = {""};
 
         std::ofstream(path, std::ios::binary) << Blob().bytes();
-        ASSERT_EQ(cosmos_model_load_file(&model, path.c_str(), &diag), 0) << diag.text;
+        ASSERT_EQ(cosmos_model_load_file(&model, path.c_str(), nullptr, &diag), 0) << diag.text;
         EXPECT_EQ(cosmos_model_name(model), path);
         cosmos_model_unref(model);
 
         std::ofstream(path, std::ios::binary) << "";
-        EXPECT_EQ(cosmos_model_load_file(&model, path.c_str(), &diag), -COSMOS_EFORMAT);
+        EXPECT_EQ(cosmos_model_load_file(&model, path.c_str(), nullptr, &diag), -COSMOS_EFORMAT);
         EXPECT_NE(std::string(diag.text).find(path), std::string::npos) << diag.text;
         unlink(path.c_str());
 }
@@ -514,9 +515,9 @@ TEST(ModelFile, Unreadable)
         cosmos_model *model = nullptr;
         cosmos_diag diag = {""};
 
-        EXPECT_EQ(cosmos_model_load_file(&model, "/nonexistent/model.bin", &diag), -ENOENT);
+        EXPECT_EQ(cosmos_model_load_file(&model, "/nonexistent/model.bin", nullptr, &diag), -ENOENT);
         EXPECT_NE(std::string(diag.text).find("/nonexistent/model.bin"), std::string::npos) << diag.text;
-        EXPECT_EQ(cosmos_model_load_file(&model, "/", &diag), -EISDIR);
+        EXPECT_EQ(cosmos_model_load_file(&model, "/", nullptr, &diag), -EISDIR);
         EXPECT_EQ(model, nullptr);
 }
 
@@ -533,7 +534,7 @@ TEST(ModelFile, FromAPipe)
                 close(fds[1]);
         });
         std::string path = "/proc/self/fd/" + std::to_string(fds[0]);
-        EXPECT_EQ(cosmos_model_load_file(&model, path.c_str(), &diag), 0) << diag.text;
+        EXPECT_EQ(cosmos_model_load_file(&model, path.c_str(), nullptr, &diag), 0) << diag.text;
         writer.join();
         close(fds[0]);
         cosmos_model_unref(model);
@@ -581,7 +582,7 @@ TEST(Model, DoesNotKeepTheBytesItWasLoadedFrom)
         std::string bytes = Blob().bytes();
         cosmos_model *loaded = nullptr;
 
-        ASSERT_EQ(cosmos_model_load(&loaded, bytes.data(), bytes.size(), "x", nullptr), 0);
+        ASSERT_EQ(cosmos_model_load(&loaded, bytes.data(), bytes.size(), "x", nullptr, nullptr), 0);
         blob::Model model(loaded), twin = blob::load(bytes);
         std::fill(bytes.begin(), bytes.end(), '\xee');
         for (cosmos_model *m : {model.get(), twin.get()}) {
