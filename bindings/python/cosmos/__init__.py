@@ -25,7 +25,7 @@ from .errors import (
     UnavailableError,
     VersionError,
 )
-from .model import Model
+from .model import Model, isas
 from .sequence import ERRNO_SIZE, TOKEN_FIELDS, Corpus, Vocab, read_corpus
 from .threshold import fit_threshold
 
@@ -46,6 +46,7 @@ __all__ = [
     "VersionError",
     "Vocab",
     "fit_threshold",
+    "isas",
     "read_corpus",
     "read_trace",
     "score",

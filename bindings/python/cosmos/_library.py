@@ -114,6 +114,14 @@ class DetectorOptions(Options):
     ]
 
 
+class ModelOptions(Options):
+    _fields_ = [
+        ("size", c_size_t),
+        ("precision", c_int),
+        ("isa", c_char_p),
+    ]
+
+
 class ModelInfo(Options):
     _fields_ = [
         ("size", c_size_t),
@@ -130,6 +138,9 @@ class ModelInfo(Options):
         ("threshold", c_double),
         ("quantile", c_double),
         ("source", c_char_p),
+        ("precision", c_int),
+        ("isa", c_char_p),
+        ("memory", c_size_t),
     ]
 
 
@@ -159,8 +170,10 @@ _PROTOTYPES = {
     "corpus_source": (c_char_p, [c_void_p]),
     "corpus_call_set": (c_char_p, [c_void_p]),
     "corpus_free": (c_void_p, [c_void_p]),
-    "model_load_file": (c_int, [c_void_p, c_char_p, c_void_p]),
-    "model_load": (c_int, [c_void_p, c_char_p, c_size_t, c_char_p, c_void_p]),
+    "precision_name": (c_char_p, [c_int]),
+    "isa_name": (c_char_p, [c_size_t]),
+    "model_load_file": (c_int, [c_void_p, c_char_p, c_void_p, c_void_p]),
+    "model_load": (c_int, [c_void_p, c_char_p, c_size_t, c_char_p, c_void_p, c_void_p]),
     "model_unref": (c_void_p, [c_void_p]),
     "model_get_info": (None, [c_void_p, c_void_p]),
     "model_vocab": (c_void_p, [c_void_p]),

@@ -12,29 +12,54 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from . import errors
-from ._library import ModelInfo, Owned, error, lib, path_bytes
+from ._library import ModelInfo, ModelOptions, Owned, error, lib, path_bytes
 from .sequence import ERRNO_SIZE, TOKEN_FIELDS, Vocab, as_tokens
+
+
+PRECISIONS = {None: 0, "f32": 1, "int8": 2}
+
+
+def isas() -> Tuple[str, ...]:
+    """The instruction sets that the library has kernels for and this machine can run,
+    fastest first; the last is "portable"."""
+    names = []
+    while name := lib.isa_name(len(names)):
+        names.append(name.decode())
+    return tuple(names)
+
+
+def _options(precision: Optional[str], isa: Optional[str]) -> ModelOptions:
+    if precision not in PRECISIONS:
+        raise errors.InvalidError(f'precision must be "f32", "int8" or None, not {precision!r}')
+    return ModelOptions(precision=PRECISIONS[precision], isa=None if isa is None else isa.encode())
 
 
 class Model:
     """A trained model from a safetensors file. Immutable; threads may share it.
 
+    precision  "f32" or "int8": of the weights in memory; None: as the file has them
+    isa        one of isas(); None: the first
+
     info   dict: name, fields (of a token that it reads), embedding (width), units
            (width of each LSTM layer), unit ("process" or "thread"), window and
            hop (calls), prior_count, prior_mean (nats), threshold (nats a call) and
-           quantile (None where the file has none), source ("" if any)
+           quantile (None where the file has none), source ("" if any), precision,
+           isa, memory (bytes of weights and tables)
     vocab  names by id
     """
 
-    def __init__(self, path: Union[str, os.PathLike]):
-        self._adopt(Owned(lib.model_unref, lib.model_load_file, path_bytes(path)))
+    def __init__(self, path: Union[str, os.PathLike], precision: Optional[str] = None, isa: Optional[str] = None):
+        options = byref(_options(precision, isa))
+        self._adopt(Owned(lib.model_unref, lib.model_load_file, path_bytes(path), options))
 
     @classmethod
-    def from_bytes(cls, data: bytes, name: str = "(memory)") -> Model:
+    def from_bytes(
+        cls, data: bytes, name: str = "(memory)", precision: Optional[str] = None, isa: Optional[str] = None
+    ) -> Model:
         """Load from memory. `name` stands in messages and score lines."""
         model = cls.__new__(cls)
-        data = bytes(data)
-        model._adopt(Owned(lib.model_unref, lib.model_load, data, len(data), path_bytes(name)))
+        data, options = bytes(data), byref(_options(precision, isa))
+        model._adopt(Owned(lib.model_unref, lib.model_load, data, len(data), path_bytes(name), options))
         return model
 
     def _adopt(self, owner: Owned) -> None:
@@ -56,6 +81,9 @@ class Model:
             "threshold": info.threshold if info.has_threshold else None,
             "quantile": None if math.isnan(info.quantile) else info.quantile,
             "source": os.fsdecode(info.source or b""),
+            "precision": lib.precision_name(info.precision).decode(),
+            "isa": info.isa.decode(),
+            "memory": info.memory,
         }
 
     def metadata(self, key: str) -> Optional[str]:
@@ -81,14 +109,16 @@ class Model:
         logp = np.empty((n, width), np.float32) if with_logp else None
         predictor = Owned(lib.predictor_free, lib.predictor_new, self.ptr)
         session = Owned(lib.session_free, lib.session_new, self.ptr)
-        sessions = (c_void_p * 1)(session.ptr)
-        step, at_t, at_nll = lib.predictor_step, t.ctypes.data, nll.ctypes.data
-        at_logp = logp.ctypes.data if logp is not None else None
-        for i in range(n):
-            row = None if at_logp is None else at_logp + 4 * width * i
-            rc = step(predictor.ptr, sessions, at_t + 16 * i, 1, at_nll + 4 * i, row)
-            if rc < 0:
-                raise error(rc)
+        rc = lib.predictor_step(
+            predictor.ptr,
+            (c_void_p * n)(*[session.ptr] * n),
+            t.ctypes.data,
+            n,
+            nll.ctypes.data,
+            None if logp is None else logp.ctypes.data,
+        )
+        if rc < 0:
+            raise error(rc)
         return nll, logp
 
     def _check(self, tokens: NDArray[np.uint32]) -> None:
