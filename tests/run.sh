@@ -88,6 +88,7 @@ PACKAGES=(gcc g++ clang ninja-build meson pkg-config libjansson-dev libgtest-dev
 LIVE=(libaudit-dev auditd docker.io clang-format shellcheck locales)
 need "${PACKAGES[@]}" || die "missing, and not root: ${MISSING[*]} (apt-get install ${MISSING[*]})"
 need "${LIVE[@]}" || say "without ${MISSING[*]}: what needs them is skipped"
+need tcc qemu-user g++-aarch64-linux-gnu || say "without ${MISSING[*]}: the kernels are not tested for AArch64 or plain C11"
 need libbpf-dev bpftool || say "without ${MISSING[*]}: no bpf backend, and what tests it is skipped"
 export PYTHONDONTWRITEBYTECODE=1
 venv "$BUILD/venv" tests pytest numpy safetensors -r models/requirements.txt

@@ -8,7 +8,7 @@
 #define COSMOS_PACK_H
 
 #include "predictor/kernels/kernels.h"
-#include "predictor/safetensors.h"
+#include "predictor/tensor.h"
 
 #include <stdbool.h>
 

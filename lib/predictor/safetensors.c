@@ -296,39 +296,16 @@ static int read_others(json_t *header, const struct cosmos__tensor *tensors, siz
         return 0;
 }
 
-int8_t cosmos__tensor_q(const struct cosmos__tensor *tensor, size_t i)
-{
-        return (int8_t)tensor->data[i];
-}
-
-static float float_at(const struct cosmos__tensor *tensor, size_t i)
-{
-        uint32_t bits;
-        float value;
-
-        memcpy(&bits, tensor->data + i * sizeof(bits), sizeof(bits));
-        bits = le32toh(bits);
-        memcpy(&value, &bits, sizeof(value));
-        return value;
-}
-
-float cosmos__tensor_value(const struct cosmos__tensor *tensor, size_t i)
-{
-        if (tensor->dtype == COSMOS__F32)
-                return float_at(tensor, i);
-        return (float)cosmos__tensor_q(tensor, i) * float_at(tensor->scale, i % tensor->shape[1]);
-}
-
 static int check_values(const struct cosmos__tensor *tensor, struct cosmos_diag *reterr)
 {
         for (size_t i = 0; i < tensor->n; i++) {
                 if (tensor->dtype == COSMOS__I8 && cosmos__tensor_q(tensor, i) == INT8_MIN)
                         return cosmos__fail(reterr, -COSMOS_EFORMAT,
                                             "tensor '%s': value %zu is -128; it must be -127 to 127", tensor->name, i);
-                if (tensor->dtype == COSMOS__F32 && !isfinite(float_at(tensor, i)))
+                if (tensor->dtype == COSMOS__F32 && !isfinite(cosmos__tensor_value(tensor, i)))
                         return cosmos__fail(reterr, -COSMOS_EFORMAT,
                                             "tensor '%s': value %zu is %f, not a finite number", tensor->name, i,
-                                            (double)float_at(tensor, i));
+                                            (double)cosmos__tensor_value(tensor, i));
         }
         return 0;
 }

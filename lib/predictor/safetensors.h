@@ -7,6 +7,8 @@
 #ifndef COSMOS_SAFETENSORS_H
 #define COSMOS_SAFETENSORS_H
 
+#include "predictor/tensor.h"
+
 #include <cosmos/error.h>
 
 #include <jansson.h>
@@ -23,20 +25,6 @@ struct cosmos__safetensors {
         size_t size;
 };
 
-enum cosmos__dtype { COSMOS__F32, COSMOS__I8 };
-
-/* A tensor that is expected, and where it was found. */
-struct cosmos__tensor {
-        char name[40];
-        enum cosmos__dtype dtype;
-        uint32_t n_dims; /* 1 or 2 */
-        uint32_t shape[2];
-        const struct cosmos__tensor *scale; /* of an I8 one: F32, [columns] */
-        uint64_t begin;                     /* in the file's data */
-        const uint8_t *data;                /* `n` values, little-endian; not aligned */
-        size_t n;
-};
-
 /* Check the lengths and read the header. `bytes` must outlive `ret`. */
 int cosmos__safetensors_open(struct cosmos__safetensors *ret, const uint8_t *bytes, size_t size,
                              struct cosmos_diag *reterr);
@@ -50,10 +38,5 @@ int cosmos__safetensors_find(const struct cosmos__safetensors *file, struct cosm
                              struct cosmos_diag *reterr);
 
 void cosmos__safetensors_close(struct cosmos__safetensors *file);
-
-/* Value `i` of a tensor; of an I8 one with its scale. */
-float cosmos__tensor_value(const struct cosmos__tensor *tensor, size_t i);
-/* Value `i` of an I8 tensor as it is stored. */
-int8_t cosmos__tensor_q(const struct cosmos__tensor *tensor, size_t i);
 
 #endif
