@@ -26,9 +26,9 @@ neon)
         cc=aarch64-linux-gnu-gcc
         cxx=aarch64-linux-gnu-g++
         static=-static # qemu has no libraries of that machine
-        c $cc "$kernels/portable.c" -O2 -ffp-contract=off
-        c $cc "$kernels/neon.c" -O2 -ffp-contract=off
-        c $cc "$kernels/isa_aarch64.c" -O2
+        c "$cc" "$kernels/portable.c" -O2 -ffp-contract=off
+        c "$cc" "$kernels/neon.c" -O2 -ffp-contract=off
+        c "$cc" "$kernels/isa_aarch64.c" -O2
         ;;
 c11)
         cc=cc
@@ -37,8 +37,8 @@ c11)
         c tcc "$kernels/isa_portable.c"
         ;;
 esac
-c $cc "$tree/lib/predictor/pack.c" -O2 -D_GNU_SOURCE
-c $cc "$tree/lib/predictor/tensor.c" -O2 -D_GNU_SOURCE
+c "$cc" "$tree/lib/predictor/pack.c" -O2 -D_GNU_SOURCE
+c "$cc" "$tree/lib/predictor/tensor.c" -O2 -D_GNU_SOURCE
 # The test framework as source, as Debian has it: there is no other for a foreign machine.
 # shellcheck disable=SC2086 # one option or none
 $cxx -std=c++17 -O1 -w $static -pthread -I"$tree/lib" -I"$tree/include" -I/usr/src/googletest/googletest/include \
