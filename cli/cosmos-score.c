@@ -217,7 +217,8 @@ static int score(struct scoring *s, struct cosmos_diag *diag)
 
         /* A stop signal is the collector's, at the other end of the pipe: its end is
          * ours. A second one means us. */
-        while ((r = cosmos_detector_run(s->detector, s->collector, s->resolver, diag)) == 0 && cli_stop_signals < 2) {
+        while ((r = cosmos_detector_run(s->detector, s->collector, s->resolver, diag)) >= 0 && r != 2 &&
+               cli_stop_signals < 2) {
                 struct cosmos_detector_stats d = {.size = sizeof(d)};
 
                 q = cosmos_sink_flush(s->output, diag);
@@ -225,7 +226,8 @@ static int score(struct scoring *s, struct cosmos_diag *diag)
                         return q;
                 cosmos_detector_get_stats(s->detector, &d);
                 cli_progress("%" PRIu64 " calls, %" PRIu64 " anomalous windows", d.calls, d.anomalous);
-                cli_wait(cosmos_collector_fd(s->collector));
+                if (r == 0)
+                        cli_wait(cosmos_collector_fd(s->collector));
         }
         q = cosmos_sink_flush(s->output, diag);
         return r < 0 ? r : q;

@@ -43,8 +43,9 @@ int main(int argc, char **argv)
             (r = trace ? cosmos_collector_open_replay(&collector, trace, NULL, &diag)
                        : cosmos_collector_open_bpf(&collector, NULL, &diag)) == 0 &&
             (r = cosmos_resolver_new(&resolver, &resolving, &diag)) == 0)
-                while ((r = cosmos_detector_run(detector, collector, resolver, &diag)) == 0) {
-                        poll(&(struct pollfd){cosmos_collector_fd(collector), POLLIN, 0}, 1, 1000);
+                while ((r = cosmos_detector_run(detector, collector, resolver, &diag)) == 0 || r == 1) {
+                        if (r == 0)
+                                poll(&(struct pollfd){cosmos_collector_fd(collector), POLLIN, 0}, 1, 1000);
                         if (stop)
                                 cosmos_collector_stop(collector, &diag);
                 }

@@ -10,11 +10,7 @@
 struct entry {
         uint64_t call; /* number in its sequence */
         float nll;
-        bool has_ret;
-        int64_t timestamp, ret;
-        uint64_t seq;
-        char syscall[32];
-        char detail[160]; /* as much as is kept */
+        struct cosmos__note note;
         uint32_t expected[COSMOS_WHY_EXPECTED];
         float expected_p[COSMOS_WHY_EXPECTED];
         uint32_t n_expected;
@@ -81,13 +77,33 @@ static void set_expected(struct entry *e, const float *logp, size_t n)
                 e->expected_p[i] = expf(logp[e->expected[i]]);
 }
 
-void cosmos__why_add(struct cosmos__why *why, uint64_t call, const struct cosmos_event *event, float nll,
+static void copy_text(char *room, size_t size, const char *text)
+{
+        const size_t n = text ? strnlen(text, size - 1) : 0;
+
+        memcpy(room, text ? text : "", n);
+        room[n] = 0;
+}
+
+void cosmos__note_take(struct cosmos__note *ret, const struct cosmos_event *event)
+{
+        ret->timestamp = event->timestamp;
+        ret->seq = event->known & COSMOS_KNOWN_SEQ ? event->seq : 0;
+        ret->has_ret = event->known & COSMOS_KNOWN_RET;
+        ret->ret = event->ret;
+        copy_text(ret->syscall, sizeof(ret->syscall), event->syscall);
+        copy_text(ret->detail, sizeof(ret->detail),
+                  event->argv   ? event->argv
+                  : event->path ? event->path
+                                : event->addr);
+}
+
+void cosmos__why_add(struct cosmos__why *why, uint64_t call, const struct cosmos__note *note, float nll,
                      const float *logp, const cosmos_vocab *vocab)
 {
         uint64_t number = call / why->hop;
         struct segment *segment = &why->segments[number % why->n_segments];
         struct entry *entries = &why->entries[(number % why->n_segments) * why->per_segment];
-        const char *detail = event->argv ? event->argv : event->path ? event->path : event->addr;
         struct entry *e;
         uint32_t at;
 
@@ -103,25 +119,20 @@ void cosmos__why_add(struct cosmos__why *why, uint64_t call, const struct cosmos
         memmove(e + 1, e, (segment->n - at - 1) * sizeof(*e));
         e->call = call;
         e->nll = nll;
-        e->timestamp = event->timestamp;
-        e->seq = event->known & COSMOS_KNOWN_SEQ ? event->seq : 0;
-        e->has_ret = event->known & COSMOS_KNOWN_RET;
-        e->ret = event->ret;
-        snprintf(e->syscall, sizeof(e->syscall), "%s", event->syscall);
-        snprintf(e->detail, sizeof(e->detail), "%s", detail ? detail : "");
+        e->note = *note;
         set_expected(e, logp, cosmos_vocab_size(vocab));
 }
 
 static void get_entry(const struct entry *e, const cosmos_vocab *vocab, struct cosmos_surprise *ret)
 {
         *ret = (struct cosmos_surprise){
-            .syscall = e->syscall,
+            .syscall = e->note.syscall,
             .nll = (double)e->nll,
-            .timestamp = e->timestamp,
-            .seq = e->seq,
-            .ret = e->ret,
-            .has_ret = e->has_ret,
-            .detail = e->detail[0] ? e->detail : NULL,
+            .timestamp = e->note.timestamp,
+            .seq = e->note.seq,
+            .ret = e->note.ret,
+            .has_ret = e->note.has_ret,
+            .detail = e->note.detail[0] ? e->note.detail : NULL,
         };
         for (uint32_t i = 0; i < e->n_expected; i++) {
                 ret->expected[i] = cosmos_vocab_name(vocab, e->expected[i]);

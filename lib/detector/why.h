@@ -15,14 +15,28 @@
 #include <cosmos/event.h>
 #include <cosmos/sequence.h>
 
+#include <stdbool.h>
+
 struct cosmos__why;
+
+/* What is kept of a call until it is known how surprising it was, and for as long as it is among the most surprising.
+ */
+struct cosmos__note {
+        bool has_ret;
+        int64_t timestamp, ret;
+        uint64_t seq;
+        char syscall[32];
+        char detail[160]; /* as much as is kept */
+};
+
+void cosmos__note_take(struct cosmos__note *ret, const struct cosmos_event *event);
 
 /* Keep `keep` calls of each segment; `window` and `hop` in calls. */
 int cosmos__why_new(struct cosmos__why **ret, uint32_t keep, uint32_t window, uint32_t hop);
 struct cosmos__why *cosmos__why_free(struct cosmos__why *why);
 
-/* The sequence's call number `call` (from 0) was `event`, with this NLL under `logp` [vocabulary]. */
-void cosmos__why_add(struct cosmos__why *why, uint64_t call, const struct cosmos_event *event, float nll,
+/* The sequence's call number `call` (from 0) had this NLL under `logp` [vocabulary]. */
+void cosmos__why_add(struct cosmos__why *why, uint64_t call, const struct cosmos__note *note, float nll,
                      const float *logp, const cosmos_vocab *vocab);
 
 /* The most surprising of the calls from number `first` on; at most `keep` into `ret`.

@@ -56,4 +56,5 @@ def _scores(detector: Owned, collector: Owned, resolver: Owned, lines: Lines) ->
         yield from lines.take()
         if rc == 2:
             return
-        wait(collector)
+        if rc == 0:
+            wait(collector)

@@ -15,16 +15,17 @@ using support::File;
 namespace
 {
 
-std::vector<Event> some_events(uint32_t seed)
+std::vector<Event> some_events(uint32_t seed, int n = 3000)
 {
         static const char *const names[] = {"read", "write", "openat", "close", "ptrace", "exit_group"};
+        static const char *const comms[] = {"sh", "bash", "mariadbd"};
         std::mt19937 random(seed);
         std::vector<Event> out;
         Event head = support::other(COSMOS_EVENT_TRACE);
 
         (*head).source = "audit";
         out.push_back(head);
-        for (int i = 0; i < 3000; i++) {
+        for (int i = 0; i < n; i++) {
                 Event e =
                     support::call(static_cast<int>(random() % 6 + 1), names[std::min<uint32_t>(random() % 40, 5)], i);
 
@@ -42,6 +43,7 @@ std::vector<Event> some_events(uint32_t seed)
                         (*e).ret = static_cast<int64_t>(random() % 200) - 100;
                         (*e).proc_start = static_cast<uint64_t>(e->pid) * 100;
                         (*e).path = "/some/path";
+                        (*e).comm = comms[random() % 3]; /* that of a score is that of its last call */
                 }
                 out.push_back(e);
         }
@@ -77,9 +79,10 @@ std::vector<std::string> texts(const std::vector<scores::Score> &all)
         return out;
 }
 
-std::vector<std::string> fed(cosmos_model *model, const std::vector<Event> &events)
+std::vector<std::string> fed(cosmos_model *model, const std::vector<Event> &events,
+                             const cosmos_detector_options &options)
 {
-        Detector d(model, with_why());
+        Detector d(model, options);
 
         for (const Event &e : events)
                 EXPECT_EQ(d.feed(e), 0) << d.diag.text;
@@ -125,19 +128,21 @@ struct Source {
 
 } // namespace
 
+/* step by step, or many at a time */
 TEST(SameScores, FedOrReplayedFromAFileOrAPipe)
 {
-        for (uint32_t seed = 0; seed < 5; seed++) {
+        for (uint32_t seed = 0; seed < 6; seed++) {
+                const cosmos_detector_options options = seed % 2 ? with_why() : cosmos_detector_options{};
                 blob::Model model = scores::model(rule());
                 std::vector<Event> events = some_events(seed);
-                std::vector<std::string> direct = fed(model.get(), events);
+                std::vector<std::string> direct = fed(model.get(), events, options);
                 const std::string trace = trace_of(events);
 
                 ASSERT_GT(direct.size(), 500u);
                 {
                         File file(trace);
                         Source source(file.path());
-                        Detector d(model.get(), with_why());
+                        Detector d(model.get(), options);
 
                         EXPECT_EQ(cosmos_detector_run(d.d, source.collector, source.resolver, &d.diag), 2)
                             << d.diag.text;
@@ -148,7 +153,7 @@ TEST(SameScores, FedOrReplayedFromAFileOrAPipe)
                 {
                         support::Fifo pipe;
                         Source source(pipe.path());
-                        Detector d(model.get(), with_why());
+                        Detector d(model.get(), options);
 
                         for (size_t at = 0; at < trace.size(); at += 3001) {
                                 pipe.put(trace.substr(at, 3001));
@@ -159,6 +164,29 @@ TEST(SameScores, FedOrReplayedFromAFileOrAPipe)
                         EXPECT_EQ(texts(d.scores), direct);
                 }
         }
+}
+
+/* More than run() takes at a time, and names that the queue has no room for. */
+TEST(SameScores, OfALongTraceWithLongNames)
+{
+        const std::string long_name(70000, 'n');
+        blob::Model model = scores::model(rule());
+        std::vector<Event> events = some_events(7, 40000);
+        int r, runs = 0;
+
+        for (Event &e : events)
+                if (e->container_id && !strcmp(e->container_id, "bbbb") && &e - events.data() < 500)
+                        (*e).container_name = long_name.c_str();
+        const std::vector<std::string> direct = fed(model.get(), events, {});
+        File file(trace_of(events));
+        Source source(file.path());
+        Detector d(model.get());
+
+        while ((r = cosmos_detector_run(d.d, source.collector, source.resolver, &d.diag)) == 1)
+                runs++;
+        EXPECT_EQ(r, 2) << d.diag.text;
+        EXPECT_GE(runs, 2);
+        EXPECT_EQ(texts(d.scores), direct);
 }
 
 /* Sequences that are stepped beside others do not change each other. */
