@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 
 int cosmos__hash_init(struct cosmos__hash *h, size_t capacity)
 {
@@ -44,12 +45,36 @@ void cosmos__hash_remove(struct cosmos__hash *h, struct cosmos__hash_node *node)
         h->n--;
 }
 
+static uint64_t word_at(const unsigned char *bytes)
+{
+        uint64_t word;
+
+        memcpy(&word, bytes, sizeof(word));
+        return word;
+}
+
+/* The last eight bytes, or all of fewer. */
+static uint64_t last_bytes(const unsigned char *bytes, size_t n)
+{
+        uint32_t first, last;
+
+        if (n >= 8)
+                return word_at(bytes + n - 8);
+        if (n < 4)
+                return n == 0 ? 0 : bytes[0] | (uint64_t)bytes[n / 2] << 8 | (uint64_t)bytes[n - 1] << 16;
+        memcpy(&first, bytes, sizeof(first));
+        memcpy(&last, bytes + n - sizeof(last), sizeof(last));
+        return first | (uint64_t)last << 32;
+}
+
 uint64_t cosmos__hash_bytes(const void *data, size_t n)
 {
         const unsigned char *bytes = data;
-        uint64_t h = 0xcbf29ce484222325u; /* FNV-1a, then mixed */
+        uint64_t h = n;
 
-        for (size_t i = 0; i < n; i++)
-                h = (h ^ bytes[i]) * 0x100000001b3u;
-        return cosmos__hash_mix(h);
+        for (size_t i = 0; i + 8 < n; i += 8) {
+                h = (h ^ word_at(bytes + i)) * 0x9e3779b97f4a7c15u; /* the golden ratio: no pattern in it */
+                h ^= h >> 32;
+        }
+        return cosmos__hash_mix(h ^ last_bytes(bytes, n));
 }

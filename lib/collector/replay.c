@@ -91,9 +91,9 @@ static void malformed(struct replay_collector *c, const char *what)
 }
 
 /* The line that ends at `end`, without a carriage return before it. */
-static void take_line(struct replay_collector *c, size_t end, const uint8_t **ret, size_t *ret_n)
+static void take_line(struct replay_collector *c, size_t end, uint8_t **ret, size_t *ret_n)
 {
-        *ret = (const uint8_t *)c->buffer.data + c->start;
+        *ret = (uint8_t *)c->buffer.data + c->start;
         *ret_n = end - c->start;
         if (*ret_n > 0 && (*ret)[*ret_n - 1] == '\r')
                 --*ret_n;
@@ -104,7 +104,7 @@ static void take_line(struct replay_collector *c, size_t end, const uint8_t **re
 
 /* 1: a line, without its newline, lent until the next call; 0: nothing yet; 2: the
  * end; 3: a line that was too long has been skipped. */
-static int next_line(struct replay_collector *c, const uint8_t **ret, size_t *ret_n)
+static int next_line(struct replay_collector *c, uint8_t **ret, size_t *ret_n)
 {
         for (;;) {
                 const char *data = c->buffer.data;
@@ -151,9 +151,9 @@ static enum format guess_format(const uint8_t *line, size_t n)
                                                                                           : FORMAT_TRACE;
 }
 
-static int take_trace_line(struct replay_collector *c, const uint8_t *line, size_t n, struct cosmos_diag *reterr)
+static int take_trace_line(struct replay_collector *c, uint8_t *line, size_t n, struct cosmos_diag *reterr)
 {
-        struct cosmos_diag diag = {0};
+        struct cosmos_diag diag; /* 512 bytes: not to be cleared for each line */
         int r = cosmos__trace_parse(&c->line, line, n, &diag);
 
         if (r == -COSMOS_EFORMAT) {
@@ -268,7 +268,7 @@ static int replay_next(cosmos_collector *base, const struct cosmos_event **ret_e
 
         while (!c->stopped) {
                 const struct cosmos_event *event;
-                const uint8_t *line;
+                uint8_t *line;
                 size_t n;
                 int r;
 

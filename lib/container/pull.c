@@ -7,9 +7,27 @@
 /* In a stream that never runs dry, ticks come after so many events. */
 #define EVENTS_PER_TICK 4096u
 
+/* A replay's events come out as they are: the collector lends them for just as long as we would. */
+static int pull_replay(cosmos_resolver *resolver, cosmos_collector *collector, const struct cosmos_event **ret_event,
+                       struct cosmos_diag *reterr)
+{
+        for (;;) {
+                const struct cosmos_event *event;
+                int r = cosmos_collector_next(collector, &event, reterr);
+
+                if (r == 1 && !cosmos__replay_passes(resolver, event))
+                        continue;
+                if (r == 1)
+                        *ret_event = event;
+                return r;
+        }
+}
+
 COSMOS_API int cosmos_resolver_pull(cosmos_resolver *resolver, cosmos_collector *collector,
                                     const struct cosmos_event **ret_event, struct cosmos_diag *reterr)
 {
+        if (!resolver->live && resolver->queue_first == resolver->queue_n)
+                return pull_replay(resolver, collector, ret_event, reterr);
         for (;;) {
                 const struct cosmos_event *event = NULL;
                 int r = cosmos_resolver_next(resolver, ret_event), drained = 0;

@@ -260,7 +260,7 @@ static bool is_of_source(const struct cosmos_event *event)
         return event->type == COSMOS_EVENT_LOSS || event->type == COSMOS_EVENT_TRACE;
 }
 
-static bool replay_passes(const struct cosmos_resolver *r, const struct cosmos_event *event)
+bool cosmos__replay_passes(const struct cosmos_resolver *r, const struct cosmos_event *event)
 {
         bool has = event->container_id || event->container_name || event->image;
 
@@ -279,7 +279,7 @@ static int pass(struct cosmos_resolver *r, const struct cosmos_event *event)
 static int feed(struct cosmos_resolver *r, const struct cosmos_event *event)
 {
         if (!r->live)
-                return event && replay_passes(r, event) ? pass(r, event) : 0;
+                return event && cosmos__replay_passes(r, event) ? pass(r, event) : 0;
         if (r->queue_first == r->queue_n) {
                 cosmos__table_reap(&r->table);
                 cosmos__table_trim(&r->table);

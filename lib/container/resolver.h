@@ -67,5 +67,7 @@ int cosmos__unaudited_check(struct cosmos_resolver *r, int64_t now);
 
 /* resolver.c */
 int cosmos__queue_push(struct cosmos_resolver *r, const struct cosmos__pending *pending);
+/* Is this event of a replay wanted? */
+bool cosmos__replay_passes(const struct cosmos_resolver *r, const struct cosmos_event *event);
 
 #endif

@@ -61,6 +61,8 @@ struct cosmos_sequencer {
         enum phase phase;
         const struct cosmos_event *event; /* NULL: the end of the trace */
         struct cosmos__list *cursor;      /* CLOSE: next to look at */
+        struct sequence *own;             /* the event's own sequence, once it was looked for; NULL: none */
+        struct container *latest;         /* of the latest event that had one; NULL: it is not there any more */
 };
 
 COSMOS_API const char *cosmos_unit_name(enum cosmos_unit unit)
@@ -95,6 +97,14 @@ static struct container *container_find(const cosmos_sequencer *s, const char *i
         return NULL;
 }
 
+/* The container of an event that has one: most often that of the event before. NULL: no sequence is of it. */
+static struct container *container_of(cosmos_sequencer *s, const char *id)
+{
+        if (!s->latest || strcmp(s->latest->id, id) != 0)
+                s->latest = container_find(s, id, cosmos__hash_bytes(id, strlen(id)));
+        return s->latest;
+}
+
 static char *append(char **p, const char *text)
 {
         char *at = *p;
@@ -107,8 +117,7 @@ static char *append(char **p, const char *text)
 
 static struct container *container_get(cosmos_sequencer *s, const struct cosmos_event *e)
 {
-        uint64_t hash = cosmos__hash_bytes(e->container_id, strlen(e->container_id));
-        struct container *c = container_find(s, e->container_id, hash);
+        struct container *c = container_of(s, e->container_id);
         char *p;
 
         if (c) {
@@ -127,7 +136,7 @@ static struct container *container_get(cosmos_sequencer *s, const struct cosmos_
         c->id = append(&p, e->container_id);
         c->name = append(&p, e->container_name);
         c->image = append(&p, e->image);
-        cosmos__hash_insert(&s->containers, &c->node, hash);
+        cosmos__hash_insert(&s->containers, &c->node, cosmos__hash_bytes(c->id, strlen(c->id)));
         return c;
 }
 
@@ -136,25 +145,29 @@ static void container_put(cosmos_sequencer *s, struct container *c)
         if (!c || --c->refs > 0)
                 return;
         cosmos__hash_remove(&s->containers, &c->node);
+        if (s->latest == c)
+                s->latest = NULL;
         free(c->id);
         free(c);
 }
 
 /* ---- sequences ------------------------------------------------------------------------- */
 
-static uint64_t key_hash(const cosmos_sequencer *s, const struct cosmos_event *e)
+/* `container`: of the event; NULL: it has none. Each part is multiplied by another odd number, so that
+ * parts which differ do not make up for each other. */
+static uint64_t key_hash(const cosmos_sequencer *s, const struct cosmos_event *e, const struct container *container)
 {
-        uint64_t h = e->container_id ? cosmos__hash_bytes(e->container_id, strlen(e->container_id)) : 0;
+        uint64_t h = container ? container->node.hash : 0;
 
-        h = cosmos__hash_mix(h ^ (uint32_t)e->pid);
+        h += (uint32_t)e->pid * 0x9e3779b97f4a7c15u;
         if (e->known & COSMOS_KNOWN_PROC_START)
-                h = cosmos__hash_mix(h ^ e->proc_start);
+                h += e->proc_start * 0xbf58476d1ce4e5b9u;
         if (s->unit == COSMOS_UNIT_THREAD) {
-                h = cosmos__hash_mix(h ^ (uint32_t)e->tid);
+                h += (uint32_t)e->tid * 0x94d049bb133111ebu;
                 if (e->known & COSMOS_KNOWN_THREAD_START)
-                        h = cosmos__hash_mix(h ^ e->thread_start);
+                        h += e->thread_start * 0xd6e8feb86659fd93u;
         }
-        return h;
+        return cosmos__hash_mix(h);
 }
 
 static bool same_number(uint32_t known_a, uint32_t known_b, uint32_t bit, uint64_t a, uint64_t b)
@@ -162,25 +175,30 @@ static bool same_number(uint32_t known_a, uint32_t known_b, uint32_t bit, uint64
         return (known_a & bit) == (known_b & bit) && (!(known_a & bit) || a == b);
 }
 
-static bool key_is(const cosmos_sequencer *s, const struct sequence *q, const struct cosmos_event *e)
+static bool key_is(const cosmos_sequencer *s, const struct sequence *q, const struct cosmos_event *e,
+                   const struct container *container)
 {
         const struct cosmos_event *k = &q->key;
 
-        return k->pid == e->pid && equal(k->container_id, e->container_id) &&
+        return k->pid == e->pid && q->container == container &&
                same_number(k->known, e->known, COSMOS_KNOWN_PROC_START, k->proc_start, e->proc_start) &&
                (s->unit == COSMOS_UNIT_PROCESS ||
                 (k->tid == e->tid &&
                  same_number(k->known, e->known, COSMOS_KNOWN_THREAD_START, k->thread_start, e->thread_start)));
 }
 
-static struct sequence *sequence_find(const cosmos_sequencer *s, const struct cosmos_event *e)
+static struct sequence *sequence_find(cosmos_sequencer *s, const struct cosmos_event *e)
 {
-        uint64_t hash = key_hash(s, e);
+        struct container *container = e->container_id ? container_of(s, e->container_id) : NULL;
+        uint64_t hash;
 
+        if (e->container_id && !container)
+                return NULL;
+        hash = key_hash(s, e, container);
         for (struct cosmos__hash_node *n = cosmos__hash_first(&s->sequences, hash); n; n = n->next) {
                 struct sequence *q = CONTAINER_OF(n, struct sequence, node);
 
-                if (n->hash == hash && key_is(s, q, e))
+                if (n->hash == hash && key_is(s, q, e, container))
                         return q;
         }
         return NULL;
@@ -212,7 +230,7 @@ static int sequence_open(cosmos_sequencer *s, const struct cosmos_event *e, stru
         }
         q->id = ++s->opened;
         cosmos__list_append(&s->idle, &q->idle);
-        cosmos__hash_insert(&s->sequences, &q->node, key_hash(s, e));
+        cosmos__hash_insert(&s->sequences, &q->node, key_hash(s, e, q->container));
         *ret = q;
         return 0;
 }
@@ -255,7 +273,7 @@ static bool hits(const cosmos_sequencer *s, const struct cosmos_event *e, const 
         const uint32_t thread = COSMOS_KNOWN_PID | COSMOS_KNOWN_TID;
 
         if ((e->known & thread) == thread)
-                return key_is(s, q, e);
+                return equal(q->key.container_id, e->container_id) && key_is(s, q, e, q->container);
         return !e->container_id || equal(q->key.container_id, e->container_id);
 }
 
@@ -308,6 +326,8 @@ static bool expire_next(cosmos_sequencer *s, struct cosmos_step *ret)
 
 static bool is_last_call(const cosmos_sequencer *s, const struct cosmos_event *e)
 {
+        if (e->syscall[0] != 'e') /* nearly all calls need no other look */
+                return false;
         return strcmp(e->syscall, "exit_group") == 0 ||
                (s->unit == COSMOS_UNIT_THREAD && strcmp(e->syscall, "exit") == 0);
 }
@@ -418,7 +438,6 @@ static enum phase phase_of(const cosmos_sequencer *s)
 /* One phase; 1: it gave a step; 0: go on. */
 static int work(cosmos_sequencer *s, struct cosmos_step *ret)
 {
-        struct sequence *q;
         int r;
 
         switch (s->phase) {
@@ -435,26 +454,27 @@ static int work(cosmos_sequencer *s, struct cosmos_step *ret)
                 return 0;
         case MAKE_ROOM:
                 s->phase = CALL;
-                if (s->sequences.n < s->max || sequence_find(s, s->event))
+                s->own = sequence_find(s, s->event);
+                if (s->own || s->sequences.n < s->max)
                         return 0;
                 end_step(s, CONTAINER_OF(s->idle.next, struct sequence, idle), COSMOS_END_EVICTED, ret);
                 return 1;
         case CALL:
-                q = sequence_find(s, s->event);
-                if (!q) {
-                        r = sequence_open(s, s->event, &q);
+                if (!s->own) {
+                        r = sequence_open(s, s->event, &s->own);
                         if (r < 0)
                                 return r;
                 }
-                call_step(s, q, ret);
+                call_step(s, s->own, ret);
                 s->phase = is_last_call(s, s->event) ? EXIT : DONE;
                 return 1;
         case EXIT:
                 s->phase = DONE;
-                q = sequence_find(s, s->event);
-                if (!q)
+                if (s->event->type != COSMOS_EVENT_CALL)
+                        s->own = sequence_find(s, s->event);
+                if (!s->own)
                         return 0;
-                end_step(s, q, COSMOS_END_EXIT, ret);
+                end_step(s, s->own, COSMOS_END_EXIT, ret);
                 return 1;
         case DONE:
                 break;
