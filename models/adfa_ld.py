@@ -16,11 +16,12 @@ from __future__ import annotations
 import argparse
 import ctypes
 import dataclasses
+import hashlib
 import json
 import sys
 import zipfile
 from datetime import datetime, timezone
-from typing import Dict, List
+from typing import Dict, List, Tuple
 
 try:
     import numpy as np
@@ -40,6 +41,7 @@ PARTS = {
     "attack": "ADFA-LD/Attack_Data_Master/",
 }
 I386 = 2  # COSMOS_ARCH_I386
+EXIT_GROUP = 252
 EPOCH = datetime(2013, 1, 1, tzinfo=timezone.utc)  # any would do
 
 
@@ -74,10 +76,37 @@ def call_names(highest: int) -> List[str]:
     return [name.decode() if name else f"syscall_{number}" for number, name in enumerate(names)]
 
 
+def sequences(trace: Trace) -> List[np.ndarray]:
+    """Cut as the library cuts a process: a trace goes on behind exit_group where its processes did."""
+    return np.split(trace.numbers, np.flatnonzero(trace.numbers[:-1] == EXIT_GROUP) + 1)
+
+
+def tokens(trace: Trace, vocab: cosmos.Vocab) -> List[np.ndarray]:
+    """Name ids of each of its sequences, uint32 [calls, 1]."""
+    ids = np.array([vocab.id(name) for name in call_names(int(trace.numbers.max()))], np.uint32)
+    return [ids[numbers].reshape(-1, 1) for numbers in sequences(trace)]
+
+
+def distinct(traces: List[Trace]) -> Tuple[List[Trace], np.ndarray]:
+    """One of each distinct trace, and how often it is there: int64."""
+    found: Dict[bytes, List[Trace]] = {}
+    for trace in traces:
+        found.setdefault(trace.numbers.tobytes(), []).append(trace)
+    return [same[0] for same in found.values()], np.array([len(same) for same in found.values()])
+
+
+def trained_on(model: cosmos.Model, path: str) -> bool:
+    """Is a trace the one that a model was trained on?"""
+    with open(path, "rb") as f:
+        digest = hashlib.sha256(f.read()).hexdigest()
+    known = json.loads(model.metadata("cosmos.trained_on") or "{}").get("traces", [])
+    return [trace.get("sha256") for trace in known] == [digest]
+
+
 def write(path: str, traces: List[Trace]) -> None:
     """A trace in JSON Lines, a microsecond from call to call."""
     names = call_names(max(int(trace.numbers.max()) for trace in traces))
-    lines, at = [json.dumps({"type": "trace", "format": 1, "timestamp": f"{EPOCH:%Y-%m-%dT%H:%M:%S}Z"})], 0
+    lines, at = [f'{{"type":"trace","format":1,"timestamp":"{EPOCH:%Y-%m-%dT%H:%M:%S}Z"}}'], 0
     for pid, trace in enumerate(traces, 1):
         for number in trace.numbers.tolist():
             at += 1
