@@ -2,9 +2,9 @@
 """The network in Keras, and its weights as a model file.
 
 build() is the one definition of the network; tensors() and serialise() put it
-into the form that docs/formats.md describes. The file is written here, not by
-the safetensors package, because that one orders the metadata by chance, and the
-same training must give the same bytes.
+into the form that docs/formats-model.md describes, parse() reads that. The file
+is written here, not by the safetensors package, because that one orders the
+metadata by chance, and the same training must give the same bytes.
 """
 
 from __future__ import annotations
@@ -12,11 +12,12 @@ from __future__ import annotations
 import errno
 import json
 import os
-from typing import Dict, Sequence
+from typing import Dict, Sequence, Tuple
 
 import numpy as np
 
 ERRNO_SIZE = 135
+DTYPES = {"F32": "<f4", "I8": "i1"}
 
 
 def build(vocab_size: int, embedding: int, units: Sequence[int], fields: Sequence[str], dtype: str = "float32"):
@@ -52,17 +53,31 @@ def tensors(model) -> Dict[str, np.ndarray]:
 
 
 def serialise(weights: Dict[str, np.ndarray], metadata: Dict[str, str]) -> bytes:
-    """A safetensors file: header length, JSON header, tensors without gaps, all in order of name."""
+    """A safetensors file: header length, JSON header, tensors without gaps in order of name; those of int8
+    behind all others, which must begin at multiples of 4 bytes."""
     header: Dict[str, object] = {"__metadata__": dict(sorted(metadata.items()))}
     data, at = [], 0
-    for name, value in sorted(weights.items()):
-        raw = np.asarray(value, "<f4").tobytes()
-        header[name] = {"dtype": "F32", "shape": list(value.shape), "data_offsets": [at, at + len(raw)]}
+    for name, value in sorted(weights.items(), key=lambda item: (item[1].dtype == np.int8, item[0])):
+        dtype = "I8" if value.dtype == np.int8 else "F32"
+        raw = np.asarray(value, DTYPES[dtype]).tobytes()
+        header[name] = {"dtype": dtype, "shape": list(value.shape), "data_offsets": [at, at + len(raw)]}
         data.append(raw)
         at += len(raw)
     text = json.dumps(header, separators=(",", ":"), ensure_ascii=True).encode()
     text += b" " * (-len(text) % 8)
     return len(text).to_bytes(8, "little") + text + b"".join(data)
+
+
+def parse(data: bytes) -> Tuple[Dict[str, np.ndarray], Dict[str, str]]:
+    """Weights and metadata of a file that the library has found good; nothing is checked again."""
+    begin = 8 + int.from_bytes(data[:8], "little")
+    header = json.loads(data[8:begin])
+    metadata = header.pop("__metadata__")
+    weights = {}
+    for name, entry in header.items():
+        first, end = entry["data_offsets"]
+        weights[name] = np.frombuffer(data[begin + first : begin + end], DTYPES[entry["dtype"]]).reshape(entry["shape"])
+    return weights, metadata
 
 
 def _beside(path: str) -> str:
