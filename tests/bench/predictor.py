@@ -21,6 +21,7 @@ The build is copied first, so that it may be built again meanwhile.
   file       cosmos-score over a trace of full lines: events a second, and where the time goes
   memory     of a model, of a session, and of a detector with 10,000 open sequences
 """
+
 import argparse
 import contextlib
 import functools
@@ -135,7 +136,9 @@ class Bench:
     def __init__(self, args):
         self.args = args
         # In memory: the disk's moods are not what is measured.
-        self.folder = Path(tempfile.mkdtemp(prefix="cosmos-bench.", dir="/dev/shm" if Path("/dev/shm").is_dir() else None))
+        self.folder = Path(
+            tempfile.mkdtemp(prefix="cosmos-bench.", dir="/dev/shm" if Path("/dev/shm").is_dir() else None)
+        )
         self.ways_out = contextlib.ExitStack()
         self.ways_out.callback(shutil.rmtree, self.folder, ignore_errors=True)
         try:
@@ -854,7 +857,9 @@ def scored(bench, *arguments):
     """Seconds of cosmos-score."""
     begun = time.perf_counter()
     with open(os.devnull, "w") as null:
-        result = subprocess.run([str(w) for w in (bench.score, *arguments)], stdout=null, stderr=subprocess.PIPE, text=True)
+        result = subprocess.run(
+            [str(w) for w in (bench.score, *arguments)], stdout=null, stderr=subprocess.PIPE, text=True
+        )
     taken = time.perf_counter() - begun
     if result.returncode:
         raise RuntimeError(f"cosmos-score {arguments} ended with {result.returncode}: {result.stderr}")
@@ -878,12 +883,20 @@ def file(bench):
             return measure
 
         whole = [Entry("cosmos-score", {"precision": p}, score(p)) for p in BYTES]
-        stages = [Entry("reader", {}, stage("reader", "f32")), Entry("reader to sequencer", {}, stage("sequencer", "f32"))]
+        stages = [
+            Entry("reader", {}, stage("reader", "f32")),
+            Entry("reader to sequencer", {}, stage("sequencer", "f32")),
+        ]
         stages += [Entry("predictor", {"precision": p}, stage("step", p)) for p in BYTES]
         entries = [*whole, *stages]
         figures, size = measured(bench, "file", entries, bench.few), trace.stat().st_size
-    results = [{"kind": e.kind, **e.about, "calls": calls, "bytes": size, "samples": f} for e, f in zip(entries, figures)]
-    print(f"file: {calls:,} calls of 96 threads, {size / calls:.0f} bytes a line\n" + "\n".join(file_lines(results)), flush=True)
+    results = [
+        {"kind": e.kind, **e.about, "calls": calls, "bytes": size, "samples": f} for e, f in zip(entries, figures)
+    ]
+    print(
+        f"file: {calls:,} calls of 96 threads, {size / calls:.0f} bytes a line\n" + "\n".join(file_lines(results)),
+        flush=True,
+    )
     return results
 
 
@@ -993,13 +1006,23 @@ def page(results):
         for i, precision in enumerate(BYTES):
             part = limits[i * len(CASES) : (i + 1) * len(CASES)]
             lines.append(f"| *limit, {precision}* | " + " | ".join(f"*{x:.2f}*" if x else "" for x in part) + " | |")
-    lines += ["", "Other sizes, µs a token:", "", "| | | " + " | ".join(CASES) + " |", "|---|---|" + "---|" * len(CASES)]
+    lines += [
+        "",
+        "Other sizes, µs a token:",
+        "",
+        "| | | " + " | ".join(CASES) + " |",
+        "|---|---|" + "---|" * len(CASES),
+    ]
     for size in SIZES:
         if size != BAR:
             for first in find(found, "time", size=str(size), case=next(iter(CASES))):
                 about = {key: first.get(key) for key in ("name", "precision", "isa", "every")}
                 rows = [find(found, "time", size=str(size), case=case, **about)[0] for case in CASES]
-                lines.append(f"| {size} | {label(first)} | " + " | ".join(f"{interval(r['samples'])[0]:.2f}" for r in rows) + " |")
+                lines.append(
+                    f"| {size} | {label(first)} | "
+                    + " | ".join(f"{interval(r['samples'])[0]:.2f}" for r in rows)
+                    + " |"
+                )
     lines += ["", "Calls from Python that do nothing: " + ", ".join(
         f"{r['name']} {interval(r['samples'])[0]:.1f} µs" for r in find(found, "overhead", size=str(BAR))) + "."]  # fmt: skip
     lines += ["", "What the core reaches: " + "; ".join(roofs_in_words(found)) + "."]
@@ -1056,11 +1079,20 @@ def write_plot(path, results):
     median = lambda row: statistics.median(row["samples"]) / 1e9
     reads = {row["level"]: median(row) for row in find(results["predictor"], "read", size=str(BAR)) if row.get("level")}
     fastest = best_ours(results["predictor"], str(BAR), next(iter(CASES)), "f32")["isa"]
-    peaks = {row["precision"]: median(row) for row in find(results["predictor"], "multiply", size=str(BAR), isa=fastest)}
+    peaks = {
+        row["precision"]: median(row) for row in find(results["predictor"], "multiply", size=str(BAR), isa=fastest)
+    }
     colours = {"f32": "tab:blue", "int8": "tab:orange"}
     top = max(peaks.values())
     for (level, rate), style in zip(reads.items(), ("--", "-")):
-        axes.plot([xs[0], top / rate], [xs[0] * rate, top], style, color="grey", linewidth=1, label=f"reads, {level}: {rate:.0f} GB/s")
+        axes.plot(
+            [xs[0], top / rate],
+            [xs[0] * rate, top],
+            style,
+            color="grey",
+            linewidth=1,
+            label=f"reads, {level}: {rate:.0f} GB/s",
+        )
     for precision, peak in peaks.items():
         axes.plot([peak / max(reads.values()), xs[1]], [peak, peak], color=colours[precision], linewidth=1,
                   label=f"multiply-adds, {precision}, {fastest}: {peak:.0f} G/s")  # fmt: skip
@@ -1173,13 +1205,19 @@ def main():
     p.add_argument("--calls", type=int, default=2_000_000, help="of the traces of `file` and `cores`")
     p.add_argument("--busy", action="store_true", help="also on a busy machine: to try it, not for figures")
     p.add_argument("--json", type=Path, help="all samples go there")
-    p.add_argument("--from", dest="earlier", type=Path, metavar="FILE", help="measure nothing: take what --json has written")
+    p.add_argument(
+        "--from", dest="earlier", type=Path, metavar="FILE", help="measure nothing: take what --json has written"
+    )
     p.add_argument("--markdown", type=Path, help="a page with a place for the figures: put them there")
     p.add_argument("--plot", type=Path, help="an SVG of `predictor`: its figures under the machine's roofs")
     args = p.parse_args()
     args.build = args.build.resolve()
     asked = args.part or list(parts)
-    own_packages(["numpy"] + (["matplotlib"] if args.plot else []) + (list(PACKAGES) if "predictor" in asked and not args.earlier else []))
+    own_packages(
+        ["numpy"]
+        + (["matplotlib"] if args.plot else [])
+        + (list(PACKAGES) if "predictor" in asked and not args.earlier else [])
+    )
     if args.earlier:
         results = json.loads(args.earlier.read_text())
     else:

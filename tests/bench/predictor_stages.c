@@ -41,15 +41,13 @@ static double seconds(void)
 
 static void read_only(cosmos_collector *collector)
 {
-        struct cosmos_collector_stats stats = {.size = sizeof(stats)};
         const struct cosmos_event *event;
         double begun = seconds();
+        size_t n = 0;
 
         while (cosmos_collector_next(collector, &event, &diag) == 1)
-                ;
-        begun = seconds() - begun;
-        cosmos_collector_get_stats(collector, &stats);
-        printf("%llu %.6f\n", (unsigned long long)stats.events, begun);
+                n += event->type == COSMOS_EVENT_CALL;
+        printf("%zu %.6f\n", n, seconds() - begun);
 }
 
 /* What `step` keeps of a trace: for each call its session and its token. */
