@@ -16,10 +16,10 @@
 #include <math.h>
 #include <string.h>
 
-#define QUEUE 1024    /* steps */
-#define QUEUE_WHY 64  /* with why: each has all its log-probabilities, and a note */
-#define RUN 16384     /* events that run() takes at a time */
-#define TEXT 65536    /* bytes for the names of what is scored in the queue */
+#define QUEUE 1024   /* steps */
+#define QUEUE_WHY 64 /* with why: each has all its log-probabilities, and a note */
+#define RUN 16384    /* events that run() takes at a time */
+#define TEXT 65536   /* bytes for the names of what is scored in the queue */
 
 /* A scored call. */
 struct call {

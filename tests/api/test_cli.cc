@@ -477,7 +477,7 @@ TEST(CliBadTrace, SkippedLinesAreCountedAndNumbered)
             {line(5, "read", ",\"args\":[1]"), "\"args\""},
             {std::string("{\"a\":\"\0\"}\n", 10), "NUL"},
             {line(5, "re\\u0000ad"), "JSON"},
-            {"[1,2,3]\n", "object"},
+            {"[1,2,3]\n", "'{' was expected"},
             {std::string(10000000, 'x') + "\n", "JSON"},
             {std::string(20000000, 'x') + "\n", "16 MiB"},
             {"{\"a\":" + std::string(5000, '[') + "\n", "JSON"},

@@ -120,8 +120,8 @@ static const struct way ways[] = {
         "movaps " o0 at ", %%xmm0\n movaps " o1 at ", %%xmm1\n movaps " o2 at ", %%xmm2\n movaps " o3 at ", %%xmm3\n"
 #define ROW_SSE(at)                                                                                                    \
         QUARTER_SSE("0", "16", "32", "48", at)                                                                         \
-        QUARTER_SSE("64", "80", "96", "112", at) QUARTER_SSE("128", "144", "160", "176", at)                           \
-            QUARTER_SSE("192", "208", "224", "240", at)
+        QUARTER_SSE("64", "80", "96", "112", at)                                                                       \
+        QUARTER_SSE("128", "144", "160", "176", at) QUARTER_SSE("192", "208", "224", "240", at)
 #define HINTS(at) "prefetcht0 1024" at "\n prefetcht0 1088" at "\n prefetcht0 1152" at "\n prefetcht0 1216" at "\n"
 #define HINT_512(at) HINTS(at) ROW_512(at)
 #define HINT_256(at) HINTS(at) ROW_256(at)

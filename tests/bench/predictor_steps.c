@@ -100,7 +100,8 @@ static void work_free(struct work *w)
 
 static void step(struct work *w, size_t call)
 {
-        if (cosmos_predictor_step(predictor, w->sessions, w->tokens + call % w->calls * w->n, w->n, w->nll, w->logp) < 0)
+        if (cosmos_predictor_step(predictor, w->sessions, w->tokens + call % w->calls * w->n, w->n, w->nll, w->logp) <
+            0)
                 fail("step failed");
 }
 

@@ -194,7 +194,11 @@ def test_model(model_file):
         "threshold": 1.5,
         "quantile": 0.999,
         "source": "audit",
+        "precision": "f32",
+        "isa": cosmos.isas()[0],
+        "memory": model.info["memory"],
     }
+    assert model.info["memory"] > 0
     assert list(model.vocab) == conftest.VOCAB
     assert model.metadata("cosmos.seed_") == "7" and model.metadata("nothing") is None
     memory = cosmos.Model.from_bytes(pathlib.Path(path).read_bytes(), "mine")

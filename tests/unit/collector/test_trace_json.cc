@@ -20,14 +20,14 @@ namespace
 
 /* A line with all fields, and lines that have some in another order. */
 const char *const LINES[] = {
-    R"({"timestamp":"2026-11-23T04:20:11.123456789Z","seq":90123,"container_id":"0123456789abcdef0123456789abcdef0123)"
-    R"(456789abcdef0123456789abcdef","container_name":"db","image":"mariadb:11","pid":4242,"tid":4250,"ppid":4200,)"
-    R"("proc_start":12345678,"thread_start":12345702,"comm":"mariadbd","exe":"/usr/sbin/mariadbd","arch":"x86_64",)"
-    R"("syscall":"openat","nr":257,"args":["ffffff9c","7ffd0a10c0de","80000","0","12345678","123456789abcdef0"],)"
-    R"("ret":-2,"path":"/etc/my.cnf","argv":"a b","addr":"192.0.2.1:80","uid":999,"auid":1000,"fd_kind":"socket",)"
-    R"("size_class":7,"path_class":"etc","host":"node1"})",
-    R"({"uid":0,"nr":1,"args":["0","0","0"],"syscall":"write","comm":"caf\u00e9 \ud83d\ude00","pid":1,"new":{"pid":[1,)"
-    R"(2.5,null,{"a":true}]},"timestamp":"2026-11-23T04:20:12Z","ret":9223372036854775807,"path":"/tmp/ä\n\"x\""})",
+    (R"({"timestamp":"2026-11-23T04:20:11.123456789Z","seq":90123,"container_id":"0123456789abcdef0123456789abcdef0123)"
+     R"(456789abcdef0123456789abcdef","container_name":"db","image":"mariadb:11","pid":4242,"tid":4250,"ppid":4200,)"
+     R"("proc_start":12345678,"thread_start":12345702,"comm":"mariadbd","exe":"/usr/sbin/mariadbd","arch":"x86_64",)"
+     R"("syscall":"openat","nr":257,"args":["ffffff9c","7ffd0a10c0de","80000","0","12345678","123456789abcdef0"],)"
+     R"("ret":-2,"path":"/etc/my.cnf","argv":"a b","addr":"192.0.2.1:80","uid":999,"auid":1000,"fd_kind":"socket",)"
+     R"("size_class":7,"path_class":"etc","host":"node1"})"),
+    (R"({"uid":0,"nr":1,"args":["0","0","0"],"syscall":"write","comm":"caf\u00e9 \ud83d\ude00","pid":1,"new":{"pid":[1,)"
+     R"(2.5,null,{"a":true}]},"timestamp":"2026-11-23T04:20:12Z","ret":9223372036854775807,"path":"/tmp/ä\n\"x\""})"),
     R"( { "timestamp" : "2026-11-23T04:20:11.5Z" , "pid" : 7 , "comm" : "c" , "syscall" : "s" , "args" : [ "1f" , "2" ] } )",
 };
 
