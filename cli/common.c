@@ -2,6 +2,7 @@
 #include "common.h"
 
 #include <poll.h>
+#include <pthread.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
@@ -11,18 +12,28 @@
 const char *cli_name;
 volatile sig_atomic_t cli_stop_signals;
 
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER; /* of the terminal */
 static bool progress_shown;
+
+static void clear_progress(void)
+{
+        if (progress_shown)
+                fputs("\r\033[K", stderr);
+        progress_shown = false;
+}
 
 void cli_say(const char *format, ...)
 {
         va_list args;
 
-        cli_progress_clear();
+        pthread_mutex_lock(&lock);
+        clear_progress();
         fprintf(stderr, "%s: ", cli_name);
         va_start(args, format);
         vfprintf(stderr, format, args);
         va_end(args);
         fputc('\n', stderr);
+        pthread_mutex_unlock(&lock);
 }
 
 int cli_fail(int error, const struct cosmos_diag *diag)
@@ -83,27 +94,31 @@ void cli_wait(int fd)
         poll(&p, 1, 1000);
 }
 
-void cli_progress(const char *format, ...)
+/* With the lock. */
+static bool is_due(void)
 {
         static struct timespec last;
         struct timespec now;
-        va_list args;
 
         clock_gettime(CLOCK_MONOTONIC, &now);
-        if (!isatty(STDERR_FILENO) || (now.tv_sec - last.tv_sec) * 1000 + (now.tv_nsec - last.tv_nsec) / 1000000 < 500)
-                return;
+        if ((now.tv_sec - last.tv_sec) * 1000 + (now.tv_nsec - last.tv_nsec) / 1000000 < 500)
+                return false;
         last = now;
-        progress_shown = true;
-        fputs("\r\033[K", stderr);
-        va_start(args, format);
-        vfprintf(stderr, format, args);
-        va_end(args);
-        fflush(stderr);
+        return isatty(STDERR_FILENO);
 }
 
-void cli_progress_clear(void)
+void cli_progress(const char *format, ...)
 {
-        if (progress_shown)
+        va_list args;
+
+        pthread_mutex_lock(&lock);
+        if (is_due()) {
+                progress_shown = true;
                 fputs("\r\033[K", stderr);
-        progress_shown = false;
+                va_start(args, format);
+                vfprintf(stderr, format, args);
+                va_end(args);
+                fflush(stderr);
+        }
+        pthread_mutex_unlock(&lock);
 }

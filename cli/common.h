@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What the command-line tools share. */
+/* What the command-line tools share. Any thread may say things. */
 #ifndef COSMOS_CLI_COMMON_H
 #define COSMOS_CLI_COMMON_H
 
@@ -47,6 +47,5 @@ void cli_wait(int fd);
 
 /* One line that is written over, on a terminal only, twice a second at most. */
 void cli_progress(const char *format, ...) __attribute__((format(printf, 1, 2)));
-void cli_progress_clear(void);
 
 #endif

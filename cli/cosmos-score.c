@@ -1,38 +1,45 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Score a trace with a model. */
-#include "common.h"
+/* Score traces with a model. */
+#include "batch.h"
+#include "progress.h"
 
 #include <errno.h>
 #include <getopt.h>
 #include <inttypes.h>
 #include <math.h>
+#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #define WHY 5
 
-static const char help[] = "Usage: cosmos-score [OPTION]... MODEL TRACE\n"
+static const char help[] = "Usage: cosmos-score [OPTION]... MODEL TRACE...\n"
                            "\n"
                            "Say of each sequence of calls in a trace (a process, or a thread) how unlikely it\n"
                            "is to a model of the healthy container, and whether that is still normal. TRACE is\n"
                            "what cosmos-collect writes, or an audit.log; - is standard input, also a live one.\n"
+                           "Each of several traces is scored by itself, many at once.\n"
                            "\n"
                            "  -t, --threshold T    nats a call; above it is anomalous. Default: the model's own\n"
                            "  -w, --why            with each score its most surprising calls, and what the model\n"
                            "                       had expected instead\n"
                            "  -c, --container C    only this container (name, first digits of the id, image);\n"
                            "                       may be given several times\n"
+                           "  -p, --precision P    of the model's weights: f32, or int8 (about twice as fast).\n"
+                           "                       Default: as the model's file has them\n"
+                           "  -j, --jobs N         score so many traces at once. Default: one for each core\n"
                            "  -h, --help           this text\n"
                            "      --version        the version\n"
                            "\n"
                            "Standard output: one JSON object for each scored window (its score is the mean\n"
-                           "negative log-likelihood of the calls in it, in nats). Standard error: a summary.\n"
+                           "negative log-likelihood of the calls in it, in nats); of several traces in their\n"
+                           "order, each object with the name of its trace. Standard error: a summary.\n"
                            "\n"
                            "Examples:\n"
                            "  cosmos-score model.bin trace.jsonl > scores.jsonl\n"
                            "  cosmos-score --why model.bin trace.jsonl | jq 'select(.verdict == \"anomalous\")'\n"
+                           "  cosmos-score model.bin monday.jsonl tuesday.jsonl > scores.jsonl\n"
                            "  cosmos-collect --container db | cosmos-score model.bin -\n"
                            "\n"
                            "Exit status: 0 all normal, 1 an anomaly, 2 an error, or nothing could be scored.\n"
@@ -42,27 +49,11 @@ struct arguments {
         struct cli_containers containers;
         bool has_threshold, why;
         double threshold;
-        const char *model, *trace;
-};
-
-/* The worst window so far: what the summary says of it. */
-struct worst {
-        bool any;
-        double score;
-        int32_t pid;
-        char comm[64], container[80];
-        char why[800]; /* far longer than nats ever are */
-};
-
-struct scoring {
-        cosmos_model *model;
-        cosmos_threshold *threshold;
-        cosmos_collector *collector;
-        cosmos_resolver *resolver;
-        cosmos_sink *output, *sink;
-        cosmos_detector *detector;
-        struct worst worst;
-        double theta;
+        enum cosmos_precision precision;
+        size_t jobs; /* 0: not given */
+        const char *model;
+        char **traces;
+        size_t n_traces;
 };
 
 static int parse_threshold(const char *text, struct arguments *a)
@@ -78,196 +69,195 @@ static int parse_threshold(const char *text, struct arguments *a)
         return EXIT_OK;
 }
 
+static int parse_precision(const char *text, struct arguments *a)
+{
+        const char *name;
+
+        for (int i = COSMOS_PRECISION_F32; (name = cosmos_precision_name(i)); i++)
+                if (strcmp(name, text) == 0) {
+                        a->precision = i;
+                        return EXIT_OK;
+                }
+        cli_say("--precision '%s': give f32 or int8", text);
+        return cli_usage_error();
+}
+
+static int parse_jobs(const char *text, struct arguments *a)
+{
+        char *end;
+
+        errno = 0;
+        a->jobs = strtoul(text, &end, 10);
+        if (*end || *text < '0' || *text > '9' || errno || a->jobs < 1 || a->jobs > JOBS_MAX) {
+                cli_say("--jobs '%s': give a number from 1 to %d", text, JOBS_MAX);
+                return cli_usage_error();
+        }
+        return EXIT_OK;
+}
+
+static int check_traces(const struct arguments *a)
+{
+        size_t inputs = 0;
+
+        for (size_t i = 0; i < a->n_traces; i++)
+                inputs += strcmp(a->traces[i], "-") == 0;
+        if (inputs < 2)
+                return EXIT_OK;
+        cli_say("standard input (-) can be read once only");
+        return cli_usage_error();
+}
+
+/* EXIT_OK or EXIT_ERROR; -1: one that ends the program well. */
+static int take_option(int option, struct arguments *a)
+{
+        switch (option) {
+        case 't':
+                return parse_threshold(optarg, a);
+        case 'w':
+                a->why = true;
+                return EXIT_OK;
+        case 'c':
+                return cli_add_container(&a->containers, optarg);
+        case 'p':
+                return parse_precision(optarg, a);
+        case 'j':
+                return parse_jobs(optarg, a);
+        case 'h':
+                fputs(help, stdout);
+                return -1;
+        case 'V':
+                printf("cosmos-score %s\n", cosmos_version());
+                return -1;
+        default:
+                return cli_usage_error();
+        }
+}
+
 /* -1: go on; else the exit status. */
 static int parse_arguments(int argc, char **argv, struct arguments *a)
 {
         static const struct option options[] = {
             {"threshold", required_argument, NULL, 't'}, {"why", no_argument, NULL, 'w'},
-            {"container", required_argument, NULL, 'c'}, {"help", no_argument, NULL, 'h'},
+            {"container", required_argument, NULL, 'c'}, {"precision", required_argument, NULL, 'p'},
+            {"jobs", required_argument, NULL, 'j'},      {"help", no_argument, NULL, 'h'},
             {"version", no_argument, NULL, 'V'},         {0},
         };
-        int option;
+        int option, r;
 
-        while ((option = getopt_long(argc, argv, "t:wc:h", options, NULL)) != -1)
-                switch (option) {
-                case 't':
-                        if (parse_threshold(optarg, a) != EXIT_OK)
-                                return EXIT_ERROR;
-                        break;
-                case 'w':
-                        a->why = true;
-                        break;
-                case 'c':
-                        if (cli_add_container(&a->containers, optarg) != EXIT_OK)
-                                return EXIT_ERROR;
-                        break;
-                case 'h':
-                        fputs(help, stdout);
-                        return EXIT_OK;
-                case 'V':
-                        printf("cosmos-score %s\n", cosmos_version());
-                        return EXIT_OK;
-                default:
-                        return cli_usage_error();
-                }
-        if (argc - optind != 2) {
-                cli_say(argc - optind < 2 ? "a MODEL and a TRACE are needed"
-                                          : "too many arguments: one MODEL, one TRACE");
+        while ((option = getopt_long(argc, argv, "t:wc:p:j:h", options, NULL)) != -1) {
+                r = take_option(option, a);
+                if (r != EXIT_OK)
+                        return r < 0 ? EXIT_OK : r;
+        }
+        if (argc - optind < 2) {
+                cli_say("a MODEL and a TRACE are needed");
                 return cli_usage_error();
         }
         a->model = argv[optind];
-        a->trace = argv[optind + 1];
-        return -1;
+        a->traces = argv + optind + 1;
+        a->n_traces = (size_t)(argc - optind - 1);
+        return check_traces(a) == EXIT_OK ? -1 : EXIT_ERROR;
 }
 
-/* ---- scores --------------------------------------------------------------------- */
+/* ---- what is said, and done -------------------------------------------------------- */
 
-/* Bytes from outside for a terminal: printable ASCII only. */
-static void copy_printable(char *room, size_t size, const char *text)
+static void say_traces(const struct batch_result *b, size_t n)
 {
-        size_t i = 0;
-
-        for (; text && text[i] && i + 1 < size; i++)
-                room[i] = text[i] >= 0x20 && text[i] < 0x7f ? text[i] : '?';
-        room[i] = 0;
+        if (n > 1)
+                cli_say("%zu traces: %zu normal, %zu anomalous, %zu without a score, %zu failed", n, b->normal,
+                        b->anomalous, b->unscored, b->failed);
 }
 
-static void describe_surprise(struct worst *w, const struct cosmos_surprise *s)
+static void say_worst(const struct batch_result *b, size_t n)
 {
-        char syscall[32], detail[80], expected[32];
+        const struct worst *w = &b->worst;
+        char trace[256];
 
-        copy_printable(syscall, sizeof(syscall), s->syscall);
-        copy_printable(detail, sizeof(detail), s->detail);
-        copy_printable(expected, sizeof(expected), s->expected[0] ? s->expected[0] : "nothing");
-        snprintf(w->why, sizeof(w->why), "%s%s%s (%.1f nats); expected %s (p %.2f)", syscall, *detail ? " " : "",
-                 detail, s->nll, expected, s->expected_p[0]);
+        if (!w->any)
+                return;
+        copy_printable(trace, sizeof(trace), b->worst_trace);
+        cli_say("worst: %.3f, %s (pid %d)%s%s%s%s%s%s", w->score, w->comm, w->pid, *w->container ? " in " : "",
+                w->container, n > 1 ? " of " : "", n > 1 ? trace : "", *w->why ? ": " : "", w->why);
 }
 
-static int take_score(void *userdata, const struct cosmos_score *score)
+static void summarise(const struct batch_result *b, size_t n, double theta)
 {
-        struct scoring *s = userdata;
-        struct worst *w = &s->worst;
+        const struct cosmos_detector_stats *d = &b->stats;
 
-        if (score->verdict != COSMOS_INDETERMINATE && (!w->any || score->score > w->score)) {
-                *w = (struct worst){.any = true, .score = score->score, .pid = score->pid};
-                copy_printable(w->comm, sizeof(w->comm), score->comm);
-                copy_printable(w->container, sizeof(w->container),
-                               score->container_name ? score->container_name : score->container_id);
-                if (score->n_why)
-                        describe_surprise(w, &score->why[0]);
-        }
-        return cosmos_sink_write_score(s->output, score, NULL);
-}
-
-static void summarise(const struct scoring *s)
-{
-        struct cosmos_detector_stats d = {.size = sizeof(d)};
-        const struct worst *w = &s->worst;
-
-        cosmos_detector_get_stats(s->detector, &d);
-        cli_say("%" PRIu64 " calls in %" PRIu64 " sequences, threshold %.3f nats a call", d.calls, d.sequences,
-                s->theta);
+        say_traces(b, n);
+        cli_say("%" PRIu64 " calls in %" PRIu64 " sequences, threshold %.3f nats a call", d->calls, d->sequences,
+                theta);
         cli_say("windows: %" PRIu64 " normal, %" PRIu64 " anomalous (in %" PRIu64 " sequences), %" PRIu64
                 " indeterminate",
-                d.normal, d.anomalous, d.anomalous_sequences, d.indeterminate);
-        if (w->any)
-                cli_say("worst: %.3f, %s (pid %d)%s%s%s%s", w->score, w->comm, w->pid, *w->container ? " in " : "",
-                        w->container, *w->why ? ": " : "", w->why);
-        if (d.losses)
-                cli_say("warning: the trace has %" PRIu64 " gaps; what they hit is indeterminate", d.losses);
-        if (d.unknown_calls)
-                cli_say("%" PRIu64 " calls have a name that the model never saw", d.unknown_calls);
-        cli_say("verdict: %s", d.anomalous ? "ANOMALOUS" : d.normal ? "normal" : "none: nothing could be scored");
+                d->normal, d->anomalous, d->anomalous_sequences, d->indeterminate);
+        say_worst(b, n);
+        if (d->losses)
+                cli_say("warning: the trace has %" PRIu64 " gaps; what they hit is indeterminate", d->losses);
+        if (d->unknown_calls)
+                cli_say("%" PRIu64 " calls have a name that the model never saw", d->unknown_calls);
+        cli_say("verdict: %s", d->anomalous ? "ANOMALOUS" : d->normal ? "normal" : "none: nothing could be scored");
 }
 
-/* ---- wiring ------------------------------------------------------------------------ */
-
-static int open_stages(struct scoring *s, const struct arguments *a, struct cosmos_diag *diag)
+static size_t cores(void)
 {
-        struct cosmos_replay_options replay = {.size = sizeof(replay), .log = cli_log()};
-        struct cosmos_resolver_options containers = {
-            .size = sizeof(containers), .log = cli_log(), .select = a->containers.names, .n_select = a->containers.n};
-        struct cosmos_sink_callbacks callbacks = {.size = sizeof(callbacks), .score = take_score, .userdata = s};
-        struct cosmos_detector_options options = {.size = sizeof(options), .why = a->why ? WHY : 0};
+        cpu_set_t ours;
+
+        return sched_getaffinity(0, sizeof(ours), &ours) == 0 ? (size_t)CPU_COUNT(&ours) : 1;
+}
+
+static size_t least(size_t a, size_t b)
+{
+        return a < b ? a : b;
+}
+
+static int score(const struct arguments *a, const struct trace_options *options, struct cosmos_diag *diag)
+{
         struct cosmos_model_info info = {.size = sizeof(info)};
+        const size_t jobs = least(a->jobs ? a->jobs : least(cores(), JOBS_MAX), a->n_traces);
+        struct batch_result b;
         int r;
 
-        r = cosmos_model_load_file(&s->model, a->model, NULL, diag);
-        if (r == 0 && a->has_threshold)
-                r = cosmos_threshold_new_fixed(&s->threshold, a->threshold, diag);
-        if (r == 0)
-                r = cosmos_collector_open_replay(&s->collector, a->trace, &replay, diag);
-        if (r == 0)
-                r = cosmos_resolver_new(&s->resolver, &containers, diag);
-        if (r == 0)
-                r = cosmos_sink_new_jsonl(&s->output, STDOUT_FILENO, diag);
-        if (r == 0)
-                r = cosmos_sink_new_callback(&s->sink, &callbacks, diag);
+        progress_begin(a->traces, a->n_traces);
+        r = score_traces(options, a->traces, a->n_traces, jobs, &b, diag);
         if (r < 0)
-                return r;
-        options.threshold = s->threshold;
-        cosmos_model_get_info(s->model, &info);
-        s->theta = s->threshold ? a->threshold : info.threshold;
-        return cosmos_detector_new(&s->detector, s->model, s->sink, &options, diag);
+                return cli_fail(r, diag);
+        if (b.failed == a->n_traces)
+                return EXIT_ERROR;
+        cosmos_model_get_info(options->model, &info);
+        summarise(&b, a->n_traces, a->has_threshold ? a->threshold : info.threshold);
+        if (b.failed)
+                return EXIT_ERROR;
+        return b.stats.anomalous ? EXIT_ANOMALY : b.stats.normal ? EXIT_OK : EXIT_ERROR;
 }
 
-static int score(struct scoring *s, struct cosmos_diag *diag)
+static int run(const struct arguments *a)
 {
-        int r, q;
-
-        /* A stop signal is the collector's, at the other end of the pipe: its end is
-         * ours. A second one means us. */
-        while ((r = cosmos_detector_run(s->detector, s->collector, s->resolver, diag)) >= 0 && r != 2 &&
-               cli_stop_signals < 2) {
-                struct cosmos_detector_stats d = {.size = sizeof(d)};
-
-                q = cosmos_sink_flush(s->output, diag);
-                if (q < 0)
-                        return q;
-                cosmos_detector_get_stats(s->detector, &d);
-                cli_progress("%" PRIu64 " calls, %" PRIu64 " anomalous windows", d.calls, d.anomalous);
-                if (r == 0)
-                        cli_wait(cosmos_collector_fd(s->collector));
-        }
-        q = cosmos_sink_flush(s->output, diag);
-        return r < 0 ? r : q;
-}
-
-static int run(struct scoring *s, const struct arguments *a)
-{
-        struct cosmos_detector_stats d = {.size = sizeof(d)};
+        struct cosmos_model_options loading = {.size = sizeof(loading), .precision = a->precision};
+        struct trace_options options = {.containers = &a->containers, .why = a->why ? WHY : 0};
+        cosmos_threshold *threshold = NULL;
         struct cosmos_diag diag = {0};
         int r;
 
-        r = open_stages(s, a, &diag);
-        if (r == 0)
-                r = score(s, &diag);
-        if (r < 0)
-                return cli_fail(r, &diag);
-        summarise(s);
-        cosmos_detector_get_stats(s->detector, &d);
-        return d.anomalous ? EXIT_ANOMALY : d.normal ? EXIT_OK : EXIT_ERROR;
+        r = cosmos_model_load_file(&options.model, a->model, &loading, &diag);
+        if (r == 0 && a->has_threshold)
+                r = cosmos_threshold_new_fixed(&threshold, a->threshold, &diag);
+        options.threshold = threshold;
+        r = r < 0 ? cli_fail(r, &diag) : score(a, &options, &diag);
+        cosmos_threshold_free(threshold);
+        cosmos_model_unref(options.model);
+        return r;
 }
 
 int main(int argc, char **argv)
 {
         struct arguments arguments = {0};
-        struct scoring s = {0};
         int r;
 
         cli_name = "cosmos-score";
         r = parse_arguments(argc, argv, &arguments);
         if (r >= 0)
                 return r;
-        if (strcmp(arguments.trace, "-") == 0)
+        if (arguments.n_traces == 1 && strcmp(arguments.traces[0], "-") == 0)
                 cli_catch_signals();
-        r = run(&s, &arguments);
-        cosmos_detector_free(s.detector);
-        cosmos_sink_free(s.sink);
-        cosmos_sink_free(s.output);
-        cosmos_resolver_free(s.resolver);
-        cosmos_collector_free(s.collector);
-        cosmos_threshold_free(s.threshold);
-        cosmos_model_unref(s.model);
-        return r;
+        return run(&arguments);
 }

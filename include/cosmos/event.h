@@ -193,6 +193,7 @@ struct cosmos_score {
         const struct cosmos_surprise *why; /* most surprising first */
         size_t n_why;
         const char *model; /* path or name that the model was loaded by */
+        const char *trace; /* of several: which one; NULL (the detector's): there is but one */
 };
 
 /* "x86_64", "i386", "aarch64"; NULL for COSMOS_ARCH_UNKNOWN. Static. */

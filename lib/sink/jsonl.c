@@ -505,6 +505,7 @@ int cosmos__jsonl_score(struct cosmos__buffer *buffer, const struct cosmos_score
         COUNT(p, "first_seq", s->first_seq, s->first_seq);
         COUNT(p, "last_seq", s->last_seq, s->last_seq);
         STRING(&w, p, "end", s->end);
+        STRING(&w, p, "trace", s->trace);
         STRING(&w, p, "model", s->model);
         p = put_why(&w, p, s);
         return end(&w, p, before);

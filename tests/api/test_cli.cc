@@ -185,8 +185,16 @@ TEST(Cli, BadArguments)
 {
         for (const Arguments &a : std::vector<Arguments>{{},
                                                          {model},
-                                                         {model, trace, trace},
+                                                         {model, "-", trace, "-"},
                                                          {"--nonsense", model, trace},
+                                                         {"-p"},
+                                                         {"-p", "int4", model, trace},
+                                                         {"--precision=", model, trace},
+                                                         {"-j", "0", model, trace},
+                                                         {"-j", "-1", model, trace},
+                                                         {"-j", "2x", model, trace},
+                                                         {"-j", "", model, trace},
+                                                         {"--jobs=99999999999999999999", model, trace},
                                                          {"-t"},
                                                          {"-t", "x", model, trace},
                                                          {"-t", "", model, trace},
@@ -307,6 +315,88 @@ TEST(CliScore, ASecondSignalEndsIt)
         Result r = p.wait();
         EXPECT_EQ(r.status, 1) << r.err;
         EXPECT_TRUE(contains(r.err, "verdict: ANOMALOUS")) << r.err;
+}
+
+/* The scores of `path` alone, with the name that they have among others. */
+std::string named(const std::string &path, const std::string &name)
+{
+        std::string out = run(score, {"-t", "1", model, path}).out;
+
+        for (size_t at = 0; (at = out.find(",\"model\":", at)) != std::string::npos;) {
+                const std::string with = ",\"trace\":\"" + name + "\"";
+
+                out.insert(at, with);
+                at += with.size() + 1;
+        }
+        return out;
+}
+
+TEST(CliScore, SeveralTracesInTheirOrderWhicheverIsDoneFirst)
+{
+        std::string much;
+
+        for (int i = 0; i < 3000; i++)
+                much += line(1 + i % 7, "read");
+        File big(much), small(line(5, "open"));
+        const std::string expected = named(big.path(), big.path()) + named(trace, trace) +
+                                     named(small.path(), small.path()) + named(trace, trace);
+
+        for (const char *jobs : {"1", "2", "4", "128"}) {
+                Result r = run(score, {"-t", "1", "-j", jobs, model, big.path(), trace, small.path(), trace});
+
+                EXPECT_EQ(r.out, expected) << jobs;
+                EXPECT_EQ(r.status, 1) << r.err;
+                EXPECT_TRUE(contains(r.err, "4 traces: ")) << r.err;
+        }
+}
+
+TEST(CliScore, MoreTracesThanAreHeldAtATime)
+{
+        Arguments a = {"-t", "1", "-j", "3", model};
+        const std::string one = named(trace, trace);
+        std::string expected;
+
+        for (int i = 0; i < 300; i++) {
+                a.push_back(trace);
+                expected += one;
+        }
+        Result r = run(score, a);
+
+        EXPECT_EQ(r.out, expected);
+        EXPECT_TRUE(contains(r.err, "300 traces: ")) << r.err;
+}
+
+TEST(CliScore, ATraceThatFailsCostsNoOther)
+{
+        Result r = run(score, {"-t", "1", model, trace, "/nonexistent/\x1b", "-", trace}, line(9, "read"));
+
+        EXPECT_EQ(r.status, 2);
+        EXPECT_EQ(count_lines(r.out, "\"trace\":\"" + trace + "\""), 2 * count_lines(named(trace, "")));
+        EXPECT_EQ(count_lines(r.out, "\"trace\":\"-\""), 1);
+        EXPECT_TRUE(contains(r.err, "cannot open") && contains(r.err, "1 failed")) << r.err;
+        EXPECT_FALSE(contains(r.err, "\x1b")) << r.err;
+        expect_error(run(score, {"-t", "1", model, "/nonexistent", "/nonexistent"}), {"/nonexistent"});
+}
+
+TEST(CliScore, SaysOnceThatSeveralCannotBeWritten)
+{
+        int full = open("/dev/full", O_WRONLY | O_CLOEXEC);
+        Process p(score, {"-t", "1", model, trace, trace, trace}, -1, full);
+        Result r = p.wait();
+
+        close(full);
+        EXPECT_EQ(r.status, 2);
+        EXPECT_EQ(count_lines(r.err, "No space left on device"), 1) << r.err;
+}
+
+TEST(CliScore, InThePrecisionThatIsAskedFor)
+{
+        const std::string f32 = run(score, {"-t", "1", "-p", "f32", model, trace}).out;
+
+        EXPECT_EQ(run(score, {"-t", "1", model, trace}).out, f32) << "as the file has it";
+        Result r = run(score, {"-t", "1", "--precision", "int8", model, trace});
+        EXPECT_NE(r.out, f32);
+        EXPECT_EQ(count_lines(r.out), count_lines(f32));
 }
 
 TEST(CliScore, OnlyOfTheContainersThatAreChosen)

@@ -1,0 +1,128 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "trace.h"
+
+#include "progress.h"
+
+#include <stdio.h>
+#include <unistd.h>
+
+struct scoring {
+        const char *name;
+        cosmos_collector *collector;
+        cosmos_resolver *resolver;
+        cosmos_sink *output, *sink;
+        cosmos_detector *detector;
+        struct worst worst;
+};
+
+/* ---- scores --------------------------------------------------------------------- */
+
+void copy_printable(char *room, size_t size, const char *text)
+{
+        size_t i = 0;
+
+        for (; text && text[i] && i + 1 < size; i++)
+                room[i] = text[i] >= 0x20 && text[i] < 0x7f ? text[i] : '?';
+        room[i] = 0;
+}
+
+static void describe_surprise(struct worst *w, const struct cosmos_surprise *s)
+{
+        char syscall[32], detail[80], expected[32];
+
+        copy_printable(syscall, sizeof(syscall), s->syscall);
+        copy_printable(detail, sizeof(detail), s->detail);
+        copy_printable(expected, sizeof(expected), s->expected[0] ? s->expected[0] : "nothing");
+        snprintf(w->why, sizeof(w->why), "%s%s%s (%.1f nats); expected %s (p %.2f)", syscall, *detail ? " " : "",
+                 detail, s->nll, expected, s->expected_p[0]);
+}
+
+static int take_score(void *userdata, const struct cosmos_score *score)
+{
+        struct scoring *s = userdata;
+        struct cosmos_score named = *score;
+        struct worst *w = &s->worst;
+
+        if (score->verdict != COSMOS_INDETERMINATE && (!w->any || score->score > w->score)) {
+                *w = (struct worst){.any = true, .score = score->score, .pid = score->pid};
+                copy_printable(w->comm, sizeof(w->comm), score->comm);
+                copy_printable(w->container, sizeof(w->container),
+                               score->container_name ? score->container_name : score->container_id);
+                if (score->n_why)
+                        describe_surprise(w, &score->why[0]);
+        }
+        named.trace = s->name;
+        return cosmos_sink_write_score(s->output, &named, NULL);
+}
+
+/* ---- wiring ------------------------------------------------------------------------ */
+
+static int open_stages(struct scoring *s, const struct trace_options *o, const char *path, int fd,
+                       struct cosmos_diag *diag)
+{
+        struct cosmos_replay_options replay = {.size = sizeof(replay), .log = cli_log()};
+        struct cosmos_resolver_options containers = {
+            .size = sizeof(containers), .log = cli_log(), .select = o->containers->names, .n_select = o->containers->n};
+        struct cosmos_sink_callbacks callbacks = {.size = sizeof(callbacks), .score = take_score, .userdata = s};
+        struct cosmos_detector_options options = {.size = sizeof(options), .threshold = o->threshold, .why = o->why};
+        int r;
+
+        r = cosmos_collector_open_replay(&s->collector, path, &replay, diag);
+        if (r == 0)
+                r = cosmos_resolver_new(&s->resolver, &containers, diag);
+        if (r == 0)
+                r = cosmos_sink_new_jsonl(&s->output, fd, diag);
+        if (r == 0)
+                r = cosmos_sink_new_callback(&s->sink, &callbacks, diag);
+        return r < 0 ? r : cosmos_detector_new(&s->detector, o->model, s->sink, &options, diag);
+}
+
+static void close_stages(struct scoring *s)
+{
+        cosmos_detector_free(s->detector);
+        cosmos_sink_free(s->sink);
+        cosmos_sink_free(s->output);
+        cosmos_resolver_free(s->resolver);
+        cosmos_collector_free(s->collector);
+}
+
+static int score(struct scoring *s, struct cosmos_diag *diag)
+{
+        struct progress_part part = {0};
+        int r, q;
+
+        /* A stop signal is the collector's, at the other end of the pipe: its end is
+         * ours. A second one means us. */
+        while ((r = cosmos_detector_run(s->detector, s->collector, s->resolver, diag)) >= 0 && r != 2 &&
+               cli_stop_signals < 2) {
+                struct cosmos_detector_stats d = {.size = sizeof(d)};
+                off_t at = lseek(cosmos_collector_fd(s->collector), 0, SEEK_CUR);
+
+                q = cosmos_sink_flush(s->output, diag);
+                if (q < 0)
+                        return q;
+                cosmos_detector_get_stats(s->detector, &d);
+                progress_set(&part, at > 0 ? (uint64_t)at : 0, d.calls, d.anomalous);
+                if (r == 0)
+                        cli_wait(cosmos_collector_fd(s->collector));
+        }
+        q = cosmos_sink_flush(s->output, r < 0 ? NULL : diag);
+        return r < 0 ? r : q;
+}
+
+int score_trace(const struct trace_options *options, const char *path, const char *name, int fd,
+                struct trace_result *ret, struct cosmos_diag *reterr)
+{
+        struct scoring s = {.name = name};
+        int r;
+
+        *ret = (struct trace_result){.stats.size = sizeof(ret->stats)};
+        r = open_stages(&s, options, path, fd, reterr);
+        if (r == 0)
+                r = score(&s, reterr);
+        if (s.detector)
+                cosmos_detector_get_stats(s.detector, &ret->stats);
+        ret->worst = s.worst;
+        close_stages(&s);
+        return r;
+}

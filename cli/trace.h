@@ -1,0 +1,39 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Score one trace: collector, resolver, detector and sink, wired together. */
+#ifndef COSMOS_CLI_TRACE_H
+#define COSMOS_CLI_TRACE_H
+
+#include "common.h"
+
+/* The same for all traces, and for all threads. */
+struct trace_options {
+        cosmos_model *model;
+        const cosmos_threshold *threshold; /* NULL: the model's own */
+        const struct cli_containers *containers;
+        uint32_t why;
+};
+
+/* The worst window: what the summary says of it. All text is printable ASCII. */
+struct worst {
+        bool any;
+        double score;
+        int32_t pid;
+        char comm[64], container[80];
+        char why[800]; /* far longer than nats ever are */
+};
+
+struct trace_result {
+        struct cosmos_detector_stats stats;
+        struct worst worst;
+};
+
+/* Bytes from outside for a terminal: printable ASCII only. */
+void copy_printable(char *room, size_t size, const char *text);
+
+/* Score the trace at `path` ("-": standard input) and write its scores, as JSON Lines, to
+ * `fd`. `name` stands in each of them (NULL: no name). `ret` holds what there is so far also
+ * after an error. Threads may do this at once, with the same options. */
+int score_trace(const struct trace_options *options, const char *path, const char *name, int fd,
+                struct trace_result *ret, struct cosmos_diag *reterr);
+
+#endif
