@@ -17,7 +17,7 @@ The build is copied first, so that it may be built again meanwhile.
   predictor  the same random weights in each runtime: 1 stream and 64 streams step by step, 1 and 16 sequences of
              1,000; sizes of models, precisions, instruction sets. Before that, what each says is held against a
              reference in double precision. The limits are the multiply-adds and the reads that the core reaches.
-  cores      two files scored by one thread and by two, beside what two cores do together at best
+  cores      four files scored by one thread and by two, beside what two cores do together at best
   file       cosmos-score over a trace of full lines: events a second, and where the time goes
   memory     of a model, of a session, and of a detector with 10,000 open sequences
 """

@@ -2,10 +2,12 @@
 /*
  * The stages of scoring a trace, each by itself.
  *
- *   predictor_stages reader TRACE MODEL PRECISION      read it, and drop the events
- *   predictor_stages sequencer TRACE MODEL PRECISION   read it, find containers and sequences, make tokens
- *   predictor_stages step TRACE MODEL PRECISION        read it all first, then step its sequences, 1,000 calls at a
- * time predictor_stages open N MODEL PRECISION            a detector, and N sequences of 10 calls that stay open
+ * predictor_stages WHAT TRACE MODEL PRECISION, with WHAT one of
+ *   reader     read it, and drop the events
+ *   sequencer  read it, find containers and sequences, make tokens
+ *   step       read it all first, then step its sequences, 1,000 calls at a time
+ * predictor_stages open N MODEL PRECISION
+ *              a detector, and N sequences of 10 calls that stay open
  *
  * The first three print calls and seconds; the last bytes of heap of the detector, of it with half of the
  * sequences, and with all.

@@ -64,6 +64,31 @@ def parts(layers, embedding, vocab, tokens="name", scale=0.5, seed=1, keys={}):
     return header, data
 
 
+def quantised(layers, embedding, vocab, seed=1):
+    """The same in int8, with random weights too: what has one byte stands last, as the others are aligned."""
+    rng = random.Random(seed)
+    header = {"__metadata__": metadata(layers, embedding, vocab, "name", dict(precision="int8"))}
+    small, data = {}, b""
+
+    def add(name, dtype, shape, values):
+        nonlocal data
+        header[name] = {"dtype": dtype, "shape": shape, "data_offsets": [len(data), len(data) + len(values)]}
+        data += values
+
+    def floats(n, low):
+        return struct.pack("<%df" % n, *(rng.uniform(low, 0.5) for _ in range(n)))
+
+    for name, shape in shapes(layers, embedding, vocab).items():
+        if name == "dense.kernel" or "kernel" in name and name != "lstm.0.kernel":
+            small[name] = shape
+            add(name + ".scale", "F32", shape[1:], floats(shape[1], 0))
+        else:
+            add(name, "F32", shape, floats(shape[0] * (shape[1] if len(shape) == 2 else 1), -0.5))
+    for name, (rows, columns) in small.items():
+        add(name, "I8", [rows, columns], bytes(rng.randrange(-127, 128) & 255 for _ in range(rows * columns)))
+    return header, data
+
+
 def model(*args, **more):
     return pack(*parts(*args, **more))
 
@@ -109,6 +134,13 @@ def damaged():
     yield "missing", edit(lambda h, d: h.pop("lstm.0.bias") and None)
     yield "stranger", edit(lambda h, d: h.update(x={"dtype": "I8", "shape": [0], "data_offsets": [0, 0]}))
     yield "nan", edit(lambda h, d: put(d, 0, float("nan")))
+    header, data = quantised([2, 1], 2, 3)
+    yield "int8-minus-128", pack(header, data[:-1] + b"\x80")
+    patch(header, "dense.kernel", "dtype", "F32")
+    yield "int8-bad-dtype", pack(header, data)
+    header, data = quantised([2], 2, 3)
+    at = header["dense.kernel.scale"]["data_offsets"][0]
+    yield "int8-bad-scale", pack(header, bytes(put(bytearray(data), at, -1.0)))
     yield "infinity", edit(lambda h, d: put(d, len(d) - 4, float("-inf")))
 
 
@@ -119,6 +151,7 @@ def main():
         "one-layer": model([2], 2, 3),
         "two-layers": model([2, 3], 2, 4),
         "three-layers": model([1, 2, 1], 1, 2),
+        "int8": pack(*quantised([3, 2], 2, 4)),
         "errno": model([2], 1, 3, tokens="name,errno"),
         "all-keys": model([2], 2, 3, keys=dict(threshold="2.5", quantile="0.99", source="audit", calls="all", unit="thread")),
         "overflow": model([2, 2], 2, 3, scale=3.4e38),

@@ -28,18 +28,30 @@ struct Tensor {
         uint64_t begin, end;
         uint32_t rows, columns;
 
-        /* To what is left of it in int8: q * scale, a scale for each column. */
+        bool is_quantised() const /* in an int8 file */
+        {
+                return name.find("kernel") != std::string::npos && name != "lstm.0.kernel";
+        }
+        /* To whole numbers from -127 to 127; returns what each column is to be multiplied with. */
+        std::vector<float> quantise()
+        {
+                std::vector<float> scales(columns);
+
+                for (uint32_t c = 0; c < columns; c++) {
+                        for (uint32_t r = 0; r < rows; r++)
+                                scales[c] = std::max(scales[c], std::fabs(values[r * columns + c]) / 127);
+                        for (uint32_t r = 0; scales[c] > 0 && r < rows; r++)
+                                values[r * columns + c] = std::rint(values[r * columns + c] / scales[c]);
+                }
+                return scales;
+        }
+        /* To what is left of it in int8. */
         void round_to_int8()
         {
-                for (uint32_t c = 0; c < columns; c++) {
-                        float max = 0;
+                const std::vector<float> scales = quantise();
 
-                        for (uint32_t r = 0; r < rows; r++)
-                                max = std::max(max, std::fabs(values[r * columns + c]));
-                        for (uint32_t r = 0; max > 0 && r < rows; r++)
-                                values[r * columns + c] =
-                                    std::rint(values[r * columns + c] / (max / 127)) * (max / 127);
-                }
+                for (size_t i = 0; i < values.size(); i++)
+                        values[i] *= scales[i % columns];
         }
 };
 
@@ -135,6 +147,32 @@ struct Blob {
                                    values, begin, begin + 4 * values.size(), rows ? rows : 1, columns});
         }
 
+        /* An int8 file, as models/quantise.py makes it of this one: what has one byte stands last, as the others are
+         * aligned. */
+        void store_int8()
+        {
+                std::vector<Tensor> all, bytes;
+                uint64_t end = 0;
+
+                set("precision", "int8");
+                for (Tensor t : tensors) {
+                        if (!t.is_quantised()) {
+                                all.push_back(t);
+                                continue;
+                        }
+                        all.push_back({t.name + ".scale", "F32", "[" + std::to_string(t.columns) + "]", t.quantise(), 0,
+                                       0, 1, t.columns});
+                        t.dtype = "I8";
+                        bytes.push_back(t);
+                }
+                all.insert(all.end(), bytes.begin(), bytes.end());
+                for (Tensor &t : all) {
+                        t.begin = end;
+                        t.end = end += (t.dtype == "I8" ? 1 : 4) * t.values.size();
+                }
+                tensors = all;
+        }
+
         Tensor &tensor(const std::string &name)
         {
                 for (Tensor &t : tensors)
@@ -174,6 +212,10 @@ struct Blob {
                         for (float value : t.values) {
                                 uint32_t bits;
 
+                                if (t.dtype == "I8") {
+                                        out += static_cast<char>(static_cast<int>(value));
+                                        continue;
+                                }
                                 memcpy(&bits, &value, sizeof(bits));
                                 for (int shift = 0; shift < 32; shift += 8)
                                         out += static_cast<char>(bits >> shift);

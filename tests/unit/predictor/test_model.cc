@@ -53,6 +53,16 @@ void expect_error(const std::string &bytes, int error, const std::vector<std::st
                 EXPECT_NE(failure.text.find(word), std::string::npos) << "no '" << word << "' in: " << failure.text;
 }
 
+Blob int8_blob()
+{
+        blob::Options options;
+        options.layers = {3, 2};
+        Blob b(options);
+
+        b.store_int8();
+        return b;
+}
+
 cosmos_model_info info_of(const blob::Model &model)
 {
         cosmos_model_info info = {};
@@ -142,9 +152,12 @@ TEST(Model, HeaderMayBePaddedAndTensorsInAnyOrder)
 
 TEST(BadModel, TruncatedAtEveryLength)
 {
-        const std::string whole = Blob().bytes();
+        const std::string whole = Blob().bytes(), int8 = int8_blob().bytes();
 
         ASSERT_EQ(load_error(whole).error, 0);
+        ASSERT_EQ(load_error(int8).error, 0);
+        for (size_t n = 0; n < int8.size(); n++)
+                ASSERT_EQ(load_error(int8.substr(0, n)).error, -COSMOS_EFORMAT) << n;
         for (size_t n = 0; n < whole.size(); n++) {
                 Failure failure = load_error(whole.substr(0, n));
 
@@ -160,19 +173,20 @@ TEST(BadModel, TruncatedAtEveryLength)
 
 TEST(BadModel, AnyByteOfTheHeaderDamaged)
 {
-        Blob b;
-        const std::string whole = b.bytes();
-        const size_t end = 8 + b.header().size();
+        for (const Blob &b : {Blob(), int8_blob()}) {
+                const std::string whole = b.bytes();
+                const size_t end = 8 + b.header().size();
 
-        for (size_t i = 0; i < end; i++)
-                for (unsigned char damage : {0x01, 0x20, 0x80, 0xff}) {
-                        std::string bytes = whole;
+                for (size_t i = 0; i < end; i++)
+                        for (unsigned char damage : {0x01, 0x20, 0x80, 0xff}) {
+                                std::string bytes = whole;
 
-                        bytes[i] = static_cast<char>(bytes[i] ^ damage);
-                        /* A letter of a name in the vocabulary may change; nothing may crash. */
-                        Failure failure = load_error(bytes);
-                        ASSERT_EQ(failure.error < 0, failure.text.find("bad.bin") != std::string::npos) << i;
-                }
+                                bytes[i] = static_cast<char>(bytes[i] ^ damage);
+                                /* A letter of a name in the vocabulary may change; nothing may crash. */
+                                Failure failure = load_error(bytes);
+                                ASSERT_EQ(failure.error < 0, failure.text.find("bad.bin") != std::string::npos) << i;
+                        }
+        }
 }
 
 TEST(BadModel, HeaderLengthLies)
@@ -389,6 +403,49 @@ TEST(BadModel, EachTensorInTurn)
                                 expect_error(damaged(t.name, [&](blob::Tensor &x) { x.values[at] = value; }),
                                              COSMOS_EFORMAT, {name, "value " + std::to_string(at), "finite"});
         }
+}
+
+TEST(BadModel, Int8)
+{
+        const Blob good = int8_blob();
+        const std::string scales = "dense.kernel.scale";
+        Blob b = good;
+
+        EXPECT_EQ(info_of(blob::load(good.bytes())).precision, COSMOS_PRECISION_INT8);
+        for (const char *word : {"int4", "", "INT8", "f32 "}) {
+                b.set("precision", word);
+                expect_error(b.bytes(), COSMOS_EFORMAT, {"cosmos.precision", "'f32' or 'int8'"});
+        }
+        b.metadata["cosmos.precision"] = "8";
+        expect_error(b.bytes(), COSMOS_EFORMAT, {"cosmos.precision"});
+
+        /* Not what the key says. */
+        b.set("precision", "f32");
+        expect_error(b.bytes(), COSMOS_EFORMAT, {"dtype", "I8", "F32"});
+        b = Blob();
+        b.set("precision", "int8");
+        expect_error(b.bytes(), COSMOS_EFORMAT, {"lstm.0.recurrent_kernel", "dtype", "F32", "I8"});
+        for (const blob::Tensor &t : good.tensors) {
+                Blob other = good;
+
+                other.remove(t.name);
+                expect_error(other.bytes(), COSMOS_EFORMAT, {"'" + t.name + "'", "missing"});
+                other = good;
+                other.tensor(t.name).dtype = t.dtype == "I8" ? "U8" : "I8";
+                expect_error(other.bytes(), COSMOS_EFORMAT, {"'" + t.name + "'", "dtype"});
+        }
+
+        /* Values that quantising never makes. */
+        b = good;
+        b.tensor("dense.kernel").values[1] = -128;
+        expect_error(b.bytes(), COSMOS_EFORMAT, {"'dense.kernel'", "value 1 is -128"});
+        b = good;
+        b.tensor(scales).values[2] = -0.5f;
+        expect_error(b.bytes(), COSMOS_EFORMAT, {"'" + scales + "'", "value 2 is -0.5", "below 0"});
+        b.tensor(scales).values[2] = std::numeric_limits<float>::infinity();
+        expect_error(b.bytes(), COSMOS_EFORMAT, {"'" + scales + "'", "value 2", "finite"});
+        b.tensor(scales).values[2] = 0;
+        EXPECT_NO_THROW(blob::load(b.bytes()));
 }
 
 TEST(BadModel, OffsetsOfWrongType)
