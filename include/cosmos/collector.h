@@ -7,8 +7,7 @@
  * says that there is nothing yet.
  *
  * Thread safety: one thread at a time for each collector.
- * Memory: bounded; nothing is allocated for an event once the buffers are warm
- * (replay of a trace allocates within its JSON library).
+ * Memory: bounded; nothing is allocated for an event once the buffers are warm.
  */
 #ifndef COSMOS_COLLECTOR_H
 #define COSMOS_COLLECTOR_H
