@@ -132,6 +132,7 @@ have() {
         libjansson-dev) pkg-config --exists 'jansson >= 2.13' 2>/dev/null ;;
         ninja-build) command -v ninja >/dev/null ;;
         python3-venv) python3 -c 'import ensurepip, venv' 2>/dev/null ;;
+        zlib1g-dev) pkg-config --exists zlib 2>/dev/null ;;
         *) [[ $(dpkg-query -W -f '${db:Status-Status}' "$1" 2>/dev/null) == installed ]] ;;
         esac
 }

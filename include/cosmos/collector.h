@@ -121,6 +121,12 @@ struct cosmos_replay_options {
  * is skipped, counted as malformed and warned about (the first 20 by number,
  * then the total at the end), and followed by a loss event: it may have been a
  * call of any process. A line may have up to 16 MiB.
+ *
+ * Either may be compressed with gzip, in a file or a pipe: its first two bytes say so, not
+ * its name. Several gzip files one after the other are one, as for gzip(1), and zeros may follow.
+ * Where the compressed data is damaged, cut off, or followed by anything else, next() delivers the
+ * events of the whole lines before, then -COSMOS_EFORMAT with the place, then the end.
+ * Source: RFC 1952.
  */
 int cosmos_collector_open_replay(cosmos_collector **ret, const char *path, const struct cosmos_replay_options *options,
                                  struct cosmos_diag *reterr);

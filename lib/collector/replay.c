@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Replay: lines of a file or pipe, read as they come, to events. next() never
- * blocks: on a pipe it reads only what is there.
+ * blocks: on a pipe it reads only what is there (input.c).
  */
 #include "collector/assembler.h"
 #include "collector/backend.h"
+#include "collector/input.h"
 #include "collector/trace.h"
 
 #include "base/base.h"
@@ -12,7 +13,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <poll.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -29,9 +29,9 @@ enum format {
 
 struct replay_collector {
         cosmos_collector base;
-        int fd; /* 0 is not ours */
+        struct cosmos__input input; /* a descriptor of 0 is not ours */
         char *name;
-        bool regular, eof, stopped;
+        bool eof, stopped;
         enum format format;
 
         struct cosmos__buffer buffer; /* bytes read; lines before `start` are done with */
@@ -57,12 +57,9 @@ struct replay_collector {
 /* 1: some more bytes, or the end; 0: nothing yet. */
 static int fill(struct replay_collector *c)
 {
-        struct pollfd p = {.fd = c->fd, .events = POLLIN};
         ssize_t n;
         int r;
 
-        if (!c->regular && poll(&p, 1, 0) <= 0) /* a signal interrupts it too: read() would block */
-                return 0;
         if (c->start > 0) {
                 memmove(c->buffer.data, c->buffer.data + c->start, c->buffer.size - c->start);
                 c->buffer.size -= c->start;
@@ -72,11 +69,13 @@ static int fill(struct replay_collector *c)
         r = cosmos__buffer_reserve(&c->buffer, READ_BYTES);
         if (r < 0)
                 return r;
-        n = read(c->fd, c->buffer.data + c->buffer.size, READ_BYTES);
+        n = cosmos__input_read(&c->input, c->buffer.data + c->buffer.size, READ_BYTES);
         if (n < 0)
-                return errno == EAGAIN || errno == EINTR ? 0 : -errno;
+                return n == -EAGAIN ? 0 : (int)n;
         c->eof = n == 0;
         c->buffer.size += (size_t)n;
+        if (c->input.fault[0]) /* what was cut off is no line */
+                c->start = c->scanned = c->buffer.size;
         return 1;
 }
 
@@ -227,6 +226,9 @@ static int at_end(struct replay_collector *c, struct cosmos_diag *reterr)
         if (s->malformed > WARNINGS_MAX)
                 cosmos__log(&c->base.log, COSMOS_LOG_WARNING, "%s: %llu lines skipped in all", c->name,
                             (unsigned long long)s->malformed);
+        if (c->input.fault[0])
+                return cosmos__fail(reterr, -COSMOS_EFORMAT, "%s: after %llu lines %s", c->name,
+                                    (unsigned long long)c->line_number, c->input.fault);
         if (s->records == 0)
                 return cosmos__fail(reterr, -COSMOS_EFORMAT, "%s: empty: expected a trace (JSON Lines) or an audit.log",
                                     c->name);
@@ -268,8 +270,8 @@ static int replay_next(cosmos_collector *base, const struct cosmos_event **ret_e
 
         while (!c->stopped) {
                 const struct cosmos_event *event;
-                uint8_t *line;
-                size_t n;
+                uint8_t *line = NULL;
+                size_t n = 0;
                 int r;
 
                 event = pop_gap(c);
@@ -318,15 +320,16 @@ static int replay_stop(cosmos_collector *base, struct cosmos_diag *reterr)
 
 static int replay_fd(const cosmos_collector *base)
 {
-        return CONTAINER_OF(base, struct replay_collector, base)->fd;
+        return CONTAINER_OF(base, struct replay_collector, base)->input.fd;
 }
 
 static void replay_free(cosmos_collector *base)
 {
         struct replay_collector *c = CONTAINER_OF(base, struct replay_collector, base);
 
-        if (c->fd > STDIN_FILENO)
-                close(c->fd);
+        if (c->input.fd > STDIN_FILENO)
+                close(c->input.fd);
+        cosmos__input_free(&c->input);
         cosmos__trace_line_free(&c->line);
         cosmos__assembler_free(c->assembler);
         cosmos__buffer_free(&c->buffer);
@@ -358,12 +361,12 @@ static int open_input(struct replay_collector *c, const char *path, struct cosmo
         if (!c->name)
                 return -ENOMEM;
         if (strcmp(path, "-") != 0)
-                c->fd = open(path, O_RDONLY | O_CLOEXEC);
-        if (c->fd < 0 || fstat(c->fd, &st) < 0)
+                c->input.fd = open(path, O_RDONLY | O_CLOEXEC);
+        if (c->input.fd < 0 || fstat(c->input.fd, &st) < 0)
                 return cosmos__fail(reterr, -errno, "%s: cannot open: %s", c->name, strerrordesc_np(errno));
         if (S_ISDIR(st.st_mode))
                 return cosmos__fail(reterr, -EISDIR, "%s: is a folder; give a trace", c->name);
-        c->regular = S_ISREG(st.st_mode);
+        c->input.regular = S_ISREG(st.st_mode);
         return 0;
 }
 
