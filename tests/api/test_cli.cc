@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The command-line tools as a person meets them. Arguments: cosmos-collect,
  * cosmos-score, a model, a trace, an audit.log. */
+#include <gzip.h>
 #include <support.h>
 
 #include <poll.h>
@@ -728,6 +729,36 @@ TEST(CliCollect, EndsAtItsTimeOrASignalWithAllThatItHad)
                 EXPECT_EQ(count_lines(r.out), 2);
                 EXPECT_TRUE(contains(r.err, "2 calls written")) << r.err;
         }
+}
+
+TEST(CliGzip, ScoresWhatIsCompressed)
+{
+        for (const std::string &path : {trace, audit_log}) {
+                const std::string content = read(path);
+                const std::string packed = support::gzip(content.substr(0, 1000)) + support::gzip(content.substr(1000));
+                File file(packed);
+                Result plain = run(score, {model, path});
+
+                for (const Result &r : {run(score, {model, file.path()}), run(score, {model, "-"}, packed)}) {
+                        EXPECT_EQ(r.status, plain.status) << r.err;
+                        EXPECT_EQ(r.out, plain.out);
+                        EXPECT_EQ(r.err, plain.err);
+                }
+                EXPECT_EQ(run(collect, {"--replay", file.path()}).out, run(collect, {"--replay", path}).out);
+        }
+}
+
+TEST(CliGzip, WhatIsCutIsAnErrorAfterTheScoresBefore)
+{
+        const std::string packed = support::gzip(read(trace));
+        File file(packed.substr(0, packed.size() - 1));
+        Result plain = run(score, {model, trace}), r = run(score, {model, file.path()});
+
+        EXPECT_EQ(r.status, 2);
+        EXPECT_FALSE(r.out.empty());
+        EXPECT_EQ(plain.out.substr(0, r.out.size()), r.out);
+        EXPECT_TRUE(contains(r.err, std::string(file.path()) + ": after ")) << r.err;
+        EXPECT_TRUE(contains(r.err, "it ends within its gzip data")) << r.err;
 }
 
 int main(int argc, char **argv)

@@ -2,6 +2,7 @@
 """The binding: traces, corpora, models, scores, and what goes wrong."""
 
 import gc
+import gzip
 import json
 import logging
 import math
@@ -51,6 +52,20 @@ def test_corpus(trace):
     assert np.diff(corpus.timestamps[:3]).tolist() == [2000, 2000]
     assert len(corpus) == 2
     assert [s.tolist() for s in corpus.sequences()] == [corpus.tokens[:3].tolist(), corpus.tokens[3:].tolist()]
+
+
+def test_a_trace_may_be_compressed(trace, tmp_path):
+    t = trace()
+    for i in range(1000):
+        t.call("read" if i % 3 else "close")
+    plain, packed = t.done(), tmp_path / "packed"
+    packed.write_bytes(gzip.compress(pathlib.Path(plain).read_bytes()))
+    assert list(cosmos.read_trace(packed)) == list(cosmos.read_trace(plain))
+    corpus, expected = cosmos.read_corpus(packed), cosmos.read_corpus(plain)
+    assert corpus.vocab == expected.vocab and corpus.tokens.tolist() == expected.tokens.tolist()
+    packed.write_bytes(packed.read_bytes()[:-1])
+    with pytest.raises(cosmos.FormatError, match="packed: after 1001 lines it ends within its gzip data"):
+        cosmos.read_corpus(packed)
 
 
 def test_views_outlive_the_corpus_and_cannot_be_written(trace):
