@@ -145,22 +145,23 @@ service() {
         get_image && busy 'preparing the database' prepare_service
 }
 
-# trace NAME TEXT COMMAND...: a trace of a command, or the recorded one.
+# trace NAME TEXT COMMAND...: a trace of a command, or the recorded one; its path in TRACE.
 trace() {
         local name=$1 text=$2
         shift 2
         if [[ -z $RECORDED ]]; then
-                busy "$text" record "$BUILD/$name.jsonl" "$@"
+                TRACE=$BUILD/$name.jsonl
+                busy "$text" record "$TRACE" "$@"
         else
-                gzip -dc "examples/traces/$name.jsonl.gz" >"$BUILD/$name.jsonl"
+                TRACE=examples/traces/$name.jsonl.gz
         fi
-        say "$(wc -l <"$BUILD/$name.jsonl") lines of ${RECORDED:+recorded }trace: $BUILD/$name.jsonl"
+        say "$(gzip -dcf "$TRACE" | wc -l) lines of ${RECORDED:+recorded }trace: $TRACE"
 }
 
-# score NAME: 0 and 1 are verdicts; anything else is an error.
+# score NAME: of $TRACE. 0 and 1 are verdicts; anything else is an error.
 score() {
         local status=0
-        "$BUILD/cosmos/cli/cosmos-score" --why "$BUILD/model.bin" "$BUILD/$1.jsonl" >"$BUILD/$1.scores.jsonl" || status=$?
+        "$BUILD/cosmos/cli/cosmos-score" --why "$BUILD/model.bin" "$TRACE" >"$BUILD/$1.scores.jsonl" || status=$?
         ((status < 2))
 }
 
@@ -205,8 +206,8 @@ export COSMOS_LIBRARY=$BUILD/cosmos/lib/libcosmos.so PYTHONPATH=$PWD/bindings/py
 WINDOW=(--window 200 --hop 100)
 # Audit does not say which thread made a call, and how a server's threads take turns
 # is chance: long windows even that out. A shell's commands are shorter than one.
-head -n 1 "$BUILD/learn.jsonl" | grep -q '"source":"audit"' && WINDOW=(--window 1000 --hop 500)
-python3 models/train.py --epochs 10 "${WINDOW[@]}" "$BUILD/learn.jsonl" -o "$BUILD/model.bin"
+gzip -dcf "$TRACE" | sed -n 1p | grep -q '"source":"audit"' && WINDOW=(--window 1000 --hop 500)
+python3 models/train.py --epochs 10 "${WINDOW[@]}" "$TRACE" -o "$BUILD/model.bin"
 
 step 'A second normal run'
 trace normal 'one more life of the server under load' normal_life
