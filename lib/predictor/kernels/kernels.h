@@ -108,7 +108,8 @@ struct cosmos__kernels {
          * (Hochreiter & Schmidhuber 1997, with the forget gate of Gers et al. 2000.) */
         void (*cell)(const struct cosmos__cell *cell);
 
-        /* out: [n_rows][n_vectors * lanes], bias + product, held within +-COSMOS__LOGIT_MAX. */
+        /* out: [n_rows][n_vectors * lanes], product + bias, held within +-COSMOS__LOGIT_MAX. The bias comes
+         * last: it is often larger than the product, whose terms would be rounded to its size one by one. */
         void (*dense)(const struct cosmos__product *product, size_t n_rows, const float *bias, float *out);
 
         /* Log-softmax of a row of `n` logits, a multiple of 16: leaves logit - max in the row and

@@ -207,8 +207,10 @@ static void dense_of(const struct cosmos__product *product, size_t n_rows, const
                 for (size_t r = 0; r < n_rows; r++) {
                         float *z = out + (r * weights->n_vectors + at) * LANES;
 
-                        memcpy(z, bias + at * LANES, vectors * LANES * sizeof(*z));
+                        memset(z, 0, vectors * LANES * sizeof(*z));
                         panel(z, vectors * LANES, weights, at, product->x + r * product->stride);
+                        for (size_t k = 0; k < vectors * LANES; k++)
+                                z[k] += bias[at * LANES + k];
                         hold(z, vectors * LANES, COSMOS__LOGIT_MAX);
                 }
         }

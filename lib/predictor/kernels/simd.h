@@ -175,12 +175,15 @@ INLINE void dense_of(const struct cosmos__product *product, size_t n_rows, const
                         rows = MIN(n_rows - r, rows_max);
                         for (size_t i = 0; i < rows; i++)
                                 for (size_t v = 0; v < vectors; v++)
-                                        z[i][v] = v_load(bias + (at + v) * LANES);
+                                        z[i][v] = v_set(0);
                         panel(rows, vectors, weights, at, product->x + r * product->stride, product->stride, z);
                         for (size_t i = 0; i < rows; i++)
-                                for (size_t v = 0; v < vectors; v++)
+                                for (size_t v = 0; v < vectors; v++) {
+                                        const vec logits = v_add(z[i][v], v_load(bias + (at + v) * LANES));
+
                                         v_store(out + ((r + i) * weights->n_vectors + at + v) * LANES,
-                                                hold(z[i][v], COSMOS__LOGIT_MAX));
+                                                hold(logits, COSMOS__LOGIT_MAX));
+                                }
                 }
         }
 }
