@@ -72,11 +72,11 @@ static int parse_threshold(const char *text, struct arguments *a)
 
 static int parse_precision(const char *text, struct arguments *a)
 {
-        const char *name;
+        const enum cosmos_precision all[] = {COSMOS_PRECISION_F32, COSMOS_PRECISION_INT8};
 
-        for (int i = COSMOS_PRECISION_F32; (name = cosmos_precision_name(i)); i++)
-                if (strcmp(name, text) == 0) {
-                        a->precision = i;
+        for (size_t i = 0; i < sizeof(all) / sizeof(*all); i++)
+                if (strcmp(cosmos_precision_name(all[i]), text) == 0) {
+                        a->precision = all[i];
                         return EXIT_OK;
                 }
         cli_say("--precision '%s': give f32 or int8", text);
