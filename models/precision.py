@@ -20,7 +20,7 @@ import platform
 import subprocess
 import sys
 import tempfile
-import time
+from typing import Optional
 
 try:
     import numpy as np
@@ -36,10 +36,21 @@ except ImportError as e:
     sys.exit(2)
 
 PRECISIONS = ("f32", "int8")
-SAMPLE = (100, 1000)  # sequences, and calls of each, whose log-probabilities of all names are compared
+# Each way that log-probabilities are computed here. All are held against the first, which is next to exact; the
+# second says what float32 costs by itself.
+WAYS = {
+    "double": "NumPy in double precision",
+    "float": "NumPy in single precision",
+    "f32": "the library, f32",
+    "int8": "the library, int8",
+}
+EXACT = "double"
+QUANTILE = 0.999
+BLOCK = 1 << 15  # calls whose log-probabilities are in memory at a time
+PIECE = 20_000  # calls behind which a longer sequence is begun anew, for the same reason
 RESAMPLES = 2000
 # θ at 5% of normal windows, without a margin: where scores lie close, so that verdicts can change.
-TRAINING = ["--fields", "name", "--seed", "1", "--quantile", "0.95", "--margin", "0"]
+TRAINING = {"fields": "name", "seed": "1", "quantile": "0.95", "margin": "0"}
 # What ADFA-LD must stay within, else the status is 1.
 MOST_AUC = 0.002
 MOST_ROUNDING = 2e-5  # nats
@@ -47,100 +58,152 @@ MARKS = ("<!-- precision.py: begin -->\n", "<!-- precision.py: end -->\n")
 
 
 def progress(text: str) -> None:
-    print(text, file=sys.stderr, flush=True)
+    """A line that the next one takes the place of; on a terminal only."""
+    if sys.stderr.isatty():
+        print(f"\r\033[K{text}", end="", file=sys.stderr, flush=True)
 
 
 # ---- log-probabilities ----
 
 
-def reference(weights, n_layers: int, fields, tokens: np.ndarray) -> np.ndarray:
-    """float64 [n, vocabulary]: as docs/formats-model.md defines it, of the float32 weights."""
-    w = {name: value.astype(np.float64) for name, value in weights.items()}
-    before = np.concatenate([np.zeros((1, tokens.shape[1]), tokens.dtype), tokens[:-1]])
-    x = sum(w[f"embedding.{field}.weight"][before[:, i]] for i, field in enumerate(fields))
-    for layer in range(n_layers):
-        inputs = x @ w[f"lstm.{layer}.kernel"] + w[f"lstm.{layer}.bias"]
-        recurrent = w[f"lstm.{layer}.recurrent_kernel"]
-        h = c = np.zeros(len(recurrent))
-        x = np.empty((len(tokens), len(h)))
-        for t, z in enumerate(inputs):
-            i, f, g, o = np.split(z + h @ recurrent, 4)
-            c = _sigmoid(f) * c + _sigmoid(i) * np.tanh(g)
-            h = x[t] = _sigmoid(o) * np.tanh(c)
-    logits = x @ w["dense.kernel"] + w["dense.bias"]
+def log_probs(weights, n_layers: int, fields, sequences):
+    """[calls, vocabulary] of each sequence, the longest of which is the first: as docs/formats-model.md defines
+    it, computed in the type of the weights."""
+    w, dtype = weights, weights["dense.bias"].dtype
+    lengths = list(map(len, sequences))
+    before = np.zeros((lengths[0], len(sequences), len(fields)), np.intp)
+    for i, tokens in enumerate(sequences):
+        before[1 : lengths[i], i] = tokens[:-1, : len(fields)]
+    # The first call of each sequence, then the second ones, and so on: rows of one array without gaps.
+    going = [sum(length > t for length in lengths) for t in range(lengths[0])]
+    starts = np.cumsum([0, *going])
+    top = np.empty((starts[-1], len(w["dense.kernel"])), dtype)
+    state = [np.zeros((2, len(sequences), len(w[f"lstm.{layer}.recurrent_kernel"])), dtype) for layer in range(n_layers)]
+    for n, start, names in zip(going, starts, before):
+        x = sum(w[f"embedding.{field}.weight"][names[:n, i]] for i, field in enumerate(fields))
+        for layer in range(n_layers):
+            h, c = state[layer][:, :n]
+            z = x @ w[f"lstm.{layer}.kernel"] + h @ w[f"lstm.{layer}.recurrent_kernel"] + w[f"lstm.{layer}.bias"]
+            i, f, g, o = np.split(z, 4, axis=1)
+            c[:] = _sigmoid(f) * c + _sigmoid(i) * np.tanh(g)
+            h[:] = _sigmoid(o) * np.tanh(c)
+            x = h
+        top[start : start + n] = x
+    logits = top @ w["dense.kernel"] + w["dense.bias"]
     logits -= logits.max(axis=1, keepdims=True)
-    return logits - np.log(np.exp(logits).sum(axis=1, keepdims=True))
+    logits -= np.log(np.exp(logits).sum(axis=1, keepdims=True))
+    return [logits[starts[:length] + i] for i, length in enumerate(lengths)]
 
 
 def _sigmoid(x):
     return (1 + np.tanh(x / 2)) / 2  # no overflow
 
 
-def difference(pairs):
-    """Of pairs of arrays: the second less the first."""
-    n = total = absolute = largest = 0
-    for first, second in pairs:
-        d = second.astype(np.float64) - first
-        n, total, absolute = n + d.size, total + d.sum(), absolute + np.abs(d).sum()
-        largest = max(largest, np.abs(d).max(initial=0))
-    return {"n": n, "mean": total / n, "mean_absolute": absolute / n, "largest": float(largest)}
+class Difference:
+    """Of many numbers from those that are next to exact: the largest, and the root of the mean square."""
+
+    def __init__(self):
+        self.n, self.largest, self._squares = 0, 0.0, 0.0
+
+    def add(self, values) -> None:
+        self.n += values.size
+        self.largest = max(self.largest, float(np.abs(values).max(initial=0)))
+        self._squares += float(np.square(values).sum())
+
+    def found(self):
+        return {"n": self.n, "largest": self.largest, "rms": (self._squares / self.n) ** 0.5}
 
 
-def of_names(models, weights, sequences):
-    """Differences of the log-probabilities of every name, on a sample."""
-    n = min(SAMPLE[0], len(sequences))
-    picks = [sequences[i * len(sequences) // n][: SAMPLE[1]] for i in range(n)]
+def difference(values: np.ndarray):
+    one = Difference()
+    one.add(values)
+    return {**one.found(), "quantile": float(np.quantile(np.abs(values), QUANTILE)), "mean": float(values.mean())}
+
+
+def pieces(sequences):
+    return [tokens[at : at + PIECE] for tokens in sequences for at in range(0, len(tokens), PIECE)]
+
+
+def blocks(sequences):
+    """Their indices, those of long ones first: BLOCK calls or one sequence at a time."""
+    block, calls = [], 0
+    for i in sorted(range(len(sequences)), key=lambda i: -len(sequences[i])):
+        if block and calls + len(sequences[i]) > BLOCK:
+            yield block
+            block, calls = [], 0
+        block.append(i)
+        calls += len(sequences[i])
+    if block:
+        yield block
+
+
+def measure(models, weights, sequences):
+    """NLLs of each sequence in each way, and the differences of the log-probabilities of every name at every call."""
     info = models["f32"].info
-    found = {precision: [model.log_probs(tokens) for tokens in picks] for precision, model in models.items()}
-    exact = [reference(weights, len(info["units"]), info["fields"], tokens) for tokens in picks]
-    return {
-        "sequences": n,
-        "calls": sum(map(len, picks)),
-        "float64_to_f32": difference(zip(exact, found["f32"])),
-        "f32_to_int8": difference(zip(found["f32"], found["int8"])),
-    }
+    network = len(info["units"]), info["fields"]
+    typed = {way: {k: v.astype(dtype) for k, v in weights.items()} for way, dtype in (("double", "f8"), ("float", "f4"))}
+    nll = {way: [np.empty(0)] * len(sequences) for way in WAYS}
+    names = {way: Difference() for way in WAYS if way != EXACT}
+    done, calls = 0, sum(map(len, sequences))
+    for block in blocks(sequences):
+        tokens = [sequences[i] for i in block]
+        found = {way: log_probs(w, *network, tokens) for way, w in typed.items()}
+        found.update({way: [model.log_probs(t) for t in tokens] for way, model in models.items()})
+        for way, logps in found.items():
+            for i, logp, exact in zip(block, logps, found[EXACT]):
+                nll[way][i] = -logp[np.arange(len(logp)), sequences[i][:, 0]].astype(np.float64)
+                if way != EXACT:
+                    names[way].add(logp - exact)
+        done += sum(map(len, tokens))
+        progress(f"compared {done / calls:.0%} of {calls} calls")
+    progress("")
+    return nll, {way: d.found() for way, d in names.items()}
 
 
 # ---- scores and verdicts ----
 
 
 def of_scores(info, nll):
-    """Differences of what the detector says: the scores of windows, and their verdicts."""
+    """What the detector says: differences of the scores of windows, and verdicts."""
     rule = {key: info[key] for key in ("window", "hop", "prior_count", "prior_mean")}
-    scores = {p: np.concatenate([calibrate.window_scores(x, **rule)[0] for x in nll[p]]) for p in PRECISIONS}
-    found = {"windows": len(scores["f32"]), "scores": difference([(scores["f32"], scores["int8"])])}
+    scores = {way: np.concatenate([calibrate.window_scores(x, **rule)[0] for x in nll[way]]) for way in WAYS}
+    found = {
+        "windows": len(scores[EXACT]),
+        "scores": {way: difference(scores[way] - scores[EXACT]) for way in WAYS if way != EXACT},
+    }
     theta = info["threshold"]
     if theta is not None:
-        above = {p: scores[p] > theta for p in PRECISIONS}
+        above = {way: scores[way] > theta for way in WAYS}
         found["threshold"] = theta
-        found["anomalous"] = {p: int(above[p].sum()) for p in PRECISIONS}
-        found["changed_verdicts"] = int((above["f32"] != above["int8"]).sum())
+        found["anomalous"] = {way: int(above[way].sum()) for way in WAYS}
+        found["changed_verdicts"] = {way: int((above[way] != above[EXACT]).sum()) for way in WAYS}
     return found
 
 
 def compare(path: str, sequences):
-    """Everything that needs no labels; and the NLLs of each sequence in both precisions."""
+    """Everything that needs no labels; and the NLLs of each sequence in each way."""
     with open(path, "rb") as f:
         contents = f.read()
     models = {p: cosmos.Model.from_bytes(contents, path, precision=p) for p in PRECISIONS}
     weights, metadata = export.parse(contents)
     if metadata.get("cosmos.precision", "f32") != "f32":
         raise BadInput(f"{path} holds int8 weights: give the file that it was made of, to compare with")
+    if not sequences:
+        raise BadInput("there is no call to compare by")
     info = models["f32"].info
-    nll = {}
-    for p, model in models.items():
-        begun = time.monotonic()
-        nll[p] = [model.nll(tokens) for tokens in sequences]
-        progress(f"scored {sum(map(len, sequences))} calls in {p}, {time.monotonic() - begun:.0f} s")
+    nll, names = measure(models, weights, sequences)
     return {
         "model": {
             "units": info["units"],
+            "embedding": info["embedding"],
             "vocabulary": len(models["f32"].vocab),
             "memory": {p: models[p].info["memory"] for p in PRECISIONS},
         },
         "isa": info["isa"],
-        "log_probabilities": of_names(models, weights, sequences),
-        "nll": difference(zip(nll["f32"], nll["int8"])),
+        "calls": sum(map(len, sequences)),
+        "sequences": len(sequences),
+        "log_probabilities": names,
+        "nll": {way: difference(np.concatenate(nll[way]) - np.concatenate(nll[EXACT])) for way in names},
         "detector": of_scores(info, nll),
     }, nll
 
@@ -161,25 +224,26 @@ class Auc:
         return float(attack @ (np.cumsum(normal) - normal / 2) / (normal.sum() * attack.sum()))
 
 
-def of_auc(scores, normal, attack, rng):
-    """Of both precisions, and their difference with its interval. `scores`: for each precision those of normal
-    traces and of attacks, all distinct; `normal`, `attack`: how often each of them counts."""
-    auc = {p: Auc(*scores[p]) for p in PRECISIONS}
-    differences = []
+def of_auc(scores, normal, attack):
+    """For each way, and its difference from the exact one with an interval. `scores`: for each way those of
+    normal traces and of attacks, all distinct; `normal`, `attack`: how often each of them counts."""
+    rng = np.random.default_rng(1)
+    auc = {way: Auc(*scores[way]) for way in WAYS}
+    differences = {way: [] for way in WAYS}
     for _ in range(RESAMPLES):
         # A distinct trace is drawn with all its copies: they are no news of each other.
         drawn = [weights * rng.multinomial(len(weights), np.full(len(weights), 1 / len(weights)))
                  for weights in (normal, attack)]
-        differences.append(auc["int8"](*drawn) - auc["f32"](*drawn))
-    found = {p: auc[p](normal, attack) for p in PRECISIONS}
-    low, high = np.quantile(differences, [0.025, 0.975])
-    return {
-        "normal": int(normal.sum()),
-        "attacks": int(attack.sum()),
-        **found,
-        "difference": found["int8"] - found["f32"],
-        "interval": [float(low), float(high)],
-    }
+        exact = auc[EXACT](*drawn)
+        for way in WAYS:
+            differences[way].append(auc[way](*drawn) - exact)
+    exact = auc[EXACT](normal, attack)
+    found = {"normal": int(normal.sum()), "attacks": int(attack.sum())}
+    for way in WAYS:
+        value = auc[way](normal, attack)
+        interval = [float(x) for x in np.quantile(differences[way], [0.025, 0.975])]
+        found[way] = {"auc": value, "difference": value - exact, "interval": interval}
+    return found
 
 
 # ---- ADFA-LD ----
@@ -191,12 +255,16 @@ def train(path: str, training) -> None:
         trace = os.path.join(folder, "adfa-ld.jsonl")
         adfa_ld.write(trace, training)
         if not os.path.exists(path):
-            begun = time.monotonic()
             script = pathlib.Path(__file__).with_name("train.py")
-            run = subprocess.run([sys.executable, str(script), trace, "-o", path, *TRAINING], stdout=sys.stderr)
+            options = [word for key, value in TRAINING.items() for word in (f"--{key}", value)]
+            said = None if sys.stderr.isatty() else subprocess.PIPE
+            run = subprocess.run(
+                [sys.executable, str(script), trace, "-o", path, *options],
+                stdout=subprocess.DEVNULL, stderr=said, text=True,
+            )
             if run.returncode:
-                raise BadInput("training failed")
-            progress(f"trained in {time.monotonic() - begun:.0f} s")
+                why = (run.stderr or "").strip().splitlines()
+                raise BadInput("; ".join(["training failed", *why[-1:]]))
         elif not adfa_ld.trained_on(cosmos.Model(path), trace):
             raise BadInput(f"{path} was trained on something else: remove it, or name another file")
 
@@ -204,7 +272,7 @@ def train(path: str, training) -> None:
 def adfa(path: str, archive: str):
     parts = adfa_ld.read(archive)
     train(path, parts["training"])
-    vocab = cosmos.Model(path).vocab
+    model = cosmos.Model(path)
     # Each distinct trace of a part is scored once, and counted as often as it is there.
     sequences, owners, counts = [], [], []
     for part in ("validation", "attack"):
@@ -212,87 +280,133 @@ def adfa(path: str, archive: str):
         counts.append(copies)
         first = owners[-1] + 1 if owners else 0
         for i, trace in enumerate(distinct):
-            cut = adfa_ld.tokens(trace, vocab)
+            cut = pieces(adfa_ld.tokens(trace, model.vocab))
             sequences += cut
             owners += [first + i] * len(cut)
     found, nll = compare(path, sequences)
     lengths, scores = np.bincount(owners, list(map(len, sequences))), {}
-    for p in PRECISIONS:
-        means = np.bincount(owners, [x.sum(dtype=np.float64) for x in nll[p]]) / lengths
-        scores[p] = np.split(means, [len(counts[0])])
-    rng = np.random.default_rng(1)
+    for way in WAYS:
+        means = np.bincount(owners, [x.sum() for x in nll[way]]) / lengths
+        scores[way] = np.split(means, [len(counts[0])])
     found["auc"] = {
-        "all": of_auc(scores, *counts, rng),
-        "distinct": of_auc(scores, *(np.ones_like(c) for c in counts), rng),
+        "all": of_auc(scores, *counts),
+        "distinct": of_auc(scores, *(np.ones_like(c) for c in counts)),
     }
+    found["trained_on"] = {part: len(parts[part]) for part in ("training",)}
+    found["seed"] = model.metadata("cosmos.seed")
     return found
 
 
 # ---- the report ----
 
 
+def protocol(found) -> str:
+    auc = found["auc"]
+    return (
+        f"ADFA-LD. Trained on its {found['trained_on']['training']:,} training traces alone, with seed {found['seed']}; "
+        "of these the first 70% of the calls to learn, 15% to stop by, 15% for θ. "
+        f"AUC: the {auc['all']['normal']:,} validation traces, which are normal, against the {auc['all']['attacks']:,} "
+        "attacks; a trace's score is the mean NLL of its calls. Nothing was chosen by a test label: network, training "
+        "and score are those that the trainer has by default, but for --fields name, as the data have no errno.\n\n"
+    )
+
+
 def table(found) -> str:
     """Markdown, which can be read as it is."""
-    lines = []
+    text = ""
     if "auc" in found:
-        lines += ["| AUC | f32 | int8 | difference | its 95% interval |", "|---|---|---|---|---|"]
-        for key, what in (("all", "all traces"), ("distinct", "one of each distinct trace")):
-            a = found["auc"][key]
-            lines.append(
-                f"| {what}: {a['normal']:,} normal, {a['attacks']:,} attacks | {a['f32']:.4f} | {a['int8']:.4f} "
-                f"| {a['difference']:+.5f} | {a['interval'][0]:+.5f} to {a['interval'][1]:+.5f} |"
-            )
-        lines.append("")
-    names, detector = found["log_probabilities"], found["detector"]
-    lines += ["| in nats | mean | mean of absolute values | largest |", "|---|---|---|---|"]
-    sample = f"log-probabilities of every name at {names['calls']:,} calls"
-    for what, d in (
-        (f"f32 − float64: {sample}", names["float64_to_f32"]),
-        (f"int8 − f32: {sample}", names["f32_to_int8"]),
-        (f"int8 − f32: NLLs of {found['nll']['n']:,} calls", found["nll"]),
-        (f"int8 − f32: scores of {detector['windows']:,} windows", detector["scores"]),
-    ):
-        lines.append(f"| {what} | {d['mean']:+.1e} | {d['mean_absolute']:.1e} | {d['largest']:.1e} |")
-    memory = {p: f"{found['model']['memory'][p] / 1024:,.0f} KiB" for p in PRECISIONS}
-    lines += ["", "| | f32 | int8 |", "|---|---|---|"]
+        text += protocol(found)
+        every, one = found["auc"]["all"], found["auc"]["distinct"]
+        head = [
+            "AUC",
+            "all traces", "less the first row's", "95% interval",
+            f"one of each distinct trace: {one['normal']:,} normal, {one['attacks']:,} attacks",
+            "less the first row's", "95% interval",
+        ]
+        rows = []
+        for way, name in WAYS.items():
+            rows.append([name])
+            for a in (every[way], one[way]):
+                rows[-1].append(f"{a['auc']:.5f}")
+                if way != EXACT:
+                    rows[-1] += [f"{a['difference']:+.1e}", f"{a['interval'][0]:+.1e} to {a['interval'][1]:+.1e}"]
+                else:
+                    rows[-1] += ["", ""]
+        text += rows_of(head, rows)
+
+    detector = found["detector"]
+    values = next(iter(found["log_probabilities"].values()))["n"]
+    text += (
+        f"Differences from {WAYS[EXACT]}, in nats: of the log-probabilities of all {found['model']['vocabulary']} names "
+        f"before each of {found['calls']:,} calls in {found['sequences']:,} sequences ({values:,} values), of the NLL of "
+        f"the call that came, and of the scores of {detector['windows']:,} windows.\n\n"
+    )
+    head = [
+        "", "all names: RMS", "largest", "NLL: RMS", f"{QUANTILE:.1%} are within", "largest",
+        "windows: RMS", "largest",
+    ]
+    rows = []
+    for way, names in found["log_probabilities"].items():
+        nll, scores = found["nll"][way], detector["scores"][way]
+        figures = [names["rms"], names["largest"], nll["rms"], nll["quantile"], nll["largest"], scores["rms"], scores["largest"]]
+        rows.append([WAYS[way], *(f"{x:.1e}" for x in figures)])
+    text += rows_of(head, rows)
+
     if "threshold" in detector:
-        above = {p: f"{detector['anomalous'][p]:,}" for p in PRECISIONS}
-        lines.append(f"| windows above θ = {detector['threshold']:.4f} | {above['f32']} | {above['int8']} |")
-        share = detector["changed_verdicts"] / detector["windows"]
-        lines.append(f"| verdicts that int8 changes | | {detector['changed_verdicts']:,} ({share:.2%}) |")
-    lines.append(f"| weights and tables in memory | {memory['f32']} | {memory['int8']} |")
-    units = " + ".join(map(str, found["model"]["units"]))
-    lines += ["", f"LSTM {units}, {found['model']['vocabulary']} names; kernels for {found['isa']} ({platform.machine()})."]
-    return "\n".join(lines) + "\n"
+        rows = []
+        for way, name in WAYS.items():
+            changed = detector["changed_verdicts"][way]
+            share = f"{changed:,} ({changed / detector['windows']:.3%})"
+            rows.append([name, f"{detector['anomalous'][way]:,}", "" if way == EXACT else share])
+        text += rows_of([f"θ = {detector['threshold']:.4f}", "windows above it", "other verdicts than the first row's"], rows)
+
+    model = found["model"]
+    units, memory = " + ".join(map(str, model["units"])), [f"{model['memory'][p] / 1024:,.0f} KiB" for p in PRECISIONS]
+    text += (
+        f"Embedding {model['embedding']}, LSTM {units}, {model['vocabulary']} names; weights and tables in memory "
+        f"{memory[0]} in f32, {memory[1]} in int8. Kernels for {found['isa']} ({platform.machine()}).\n"
+    )
+    return text
 
 
-def put(path: str, text: str) -> None:
-    """Replace what stands between the marks."""
+def rows_of(head, rows) -> str:
+    lines = ["| " + " | ".join(cells) + " |" for cells in (head, *rows)]
+    return "\n".join([lines[0], "|---" * len(head) + "|", *lines[1:]]) + "\n\n"
+
+
+def put(path: str, text: Optional[str]) -> None:
+    """Replace what stands between the marks; without a text only look whether they are there."""
     with open(path, encoding="utf-8") as f:
         before, mark, rest = f.read().partition(MARKS[0])
     _, end, after = rest.partition(MARKS[1])
     if not mark or not end:
         raise BadInput(f"{path} has no place for the table, two lines {' and '.join(m.strip() for m in MARKS)}")
-    export.write(path, (before + mark + text + end + after).encode())
+    if text is not None:
+        export.write(path, (before + mark + text + end + after).encode())
 
 
 def missed(found):
     """What ADFA-LD shows beyond what it may."""
     for key, auc in found["auc"].items():
-        if abs(auc["difference"]) > MOST_AUC:
-            yield f"the AUC of {key} traces differs by {auc['difference']:+.5f}, more than {MOST_AUC}"
-    rounding = found["log_probabilities"]["float64_to_f32"]["largest"]
+        difference = auc["int8"]["difference"]
+        if abs(difference) > MOST_AUC:
+            yield f"int8 changes the AUC of {key} traces by {difference:+.5f}, more than {MOST_AUC}"
+    rounding = found["log_probabilities"]["f32"]["largest"]
     if rounding > MOST_ROUNDING:
-        yield f"log-probabilities in f32 are {rounding:.1e} from those in float64, more than {MOST_ROUNDING}"
+        yield f"a log-probability in f32 is {rounding:.1e} from that in double precision, more than {MOST_ROUNDING}"
 
 
 def run(args) -> int:
+    if args.markdown:
+        put(args.markdown, None)
+    if args.json:
+        export.check_writable(args.json)
     if args.adfa_ld:
         found = adfa(args.model, args.adfa_ld)
     else:
         model = cosmos.Model(args.model)
         corpora = [cosmos.read_corpus(path, model.info["unit"], model.vocab) for path in args.traces]
-        found, _ = compare(args.model, [tokens for corpus in corpora for tokens in corpus.sequences()])
+        found, _ = compare(args.model, pieces(tokens for corpus in corpora for tokens in corpus.sequences()))
     text = table(found)
     print(text, end="")
     if args.markdown:
@@ -301,7 +415,7 @@ def run(args) -> int:
         export.write(args.json, json.dumps(found, indent=1).encode() + b"\n")
     failures = list(missed(found)) if args.adfa_ld else []
     for failure in failures:
-        progress(f"precision.py: {failure}")
+        print(f"precision.py: {failure}", file=sys.stderr)
     return 1 if failures else 0
 
 
