@@ -1,13 +1,14 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""What int8 weights cost: in scores, in verdicts, and in AUC where attacks are known.
+"""What a precision costs: in log-probabilities, scores and verdicts, and in AUC where attacks are known.
 
     python models/precision.py model.bin trace.jsonl
     python models/precision.py build/adfa-ld.bin --adfa-ld ADFA-LD.zip --markdown docs/precision.md
 
-The first compares the scores of one's own model and traces. The second trains the
-model first, unless it is there, and repeats what docs/precision.md reports; that
-says how, and why so. The scores are those of the C library.
+The first compares the precisions by one's own model and traces. The second trains
+the model first, unless it is there, and repeats what docs/precision.md reports;
+that says how, and why so. Status 0: all is as it should be; 1: on ADFA-LD a precision
+costs more than it may; 2: an error.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ try:
     import adfa_ld
     import calibrate
     import export
-    from data import BadInput
+    from data import CUTS, BadInput
 except ImportError as e:
     print(f"precision.py: {e}", file=sys.stderr)
     sys.exit(2)
@@ -45,6 +46,7 @@ WAYS = {
     "int8": "the library, int8",
 }
 EXACT = "double"
+DTYPES = {"double": np.float64, "float": np.float32}  # of the two in NumPy
 QUANTILE = 0.999
 BLOCK = 1 << 15  # calls whose log-probabilities are in memory at a time
 PIECE = 20_000  # calls behind which a longer sequence is begun anew, for the same reason
@@ -77,8 +79,9 @@ def log_probs(weights, n_layers: int, fields, sequences):
     # The first call of each sequence, then the second ones, and so on: rows of one array without gaps.
     going = [sum(length > t for length in lengths) for t in range(lengths[0])]
     starts = np.cumsum([0, *going])
-    top = np.empty((starts[-1], len(w["dense.kernel"])), dtype)
-    state = [np.zeros((2, len(sequences), len(w[f"lstm.{layer}.recurrent_kernel"])), dtype) for layer in range(n_layers)]
+    units = [len(w[f"lstm.{layer}.recurrent_kernel"]) for layer in range(n_layers)]
+    state = [np.zeros((2, len(sequences), width), dtype) for width in units]
+    top = np.empty((starts[-1], units[-1]), dtype)
     for n, start, names in zip(going, starts, before):
         x = sum(w[f"embedding.{field}.weight"][names[:n, i]] for i, field in enumerate(fields))
         for layer in range(n_layers):
@@ -100,24 +103,31 @@ def _sigmoid(x):
 
 
 class Difference:
-    """Of many numbers from those that are next to exact: the largest, and the root of the mean square."""
+    """Of the log-probabilities of all names at many calls from those that are next to exact."""
 
     def __init__(self):
-        self.n, self.largest, self._squares = 0, 0.0, 0.0
+        self.n, self.largest, self.beyond, self._squares = 0, 0.0, 0, 0.0
 
-    def add(self, values) -> None:
+    def add(self, values: np.ndarray) -> None:
+        """`values`: [calls, vocabulary]"""
+        largest = np.abs(values).max(axis=1, initial=0)
         self.n += values.size
-        self.largest = max(self.largest, float(np.abs(values).max(initial=0)))
+        self.largest = max(self.largest, float(largest.max(initial=0)))
+        self.beyond += int((largest > MOST_ROUNDING).sum())
         self._squares += float(np.square(values).sum())
 
     def found(self):
-        return {"n": self.n, "largest": self.largest, "rms": (self._squares / self.n) ** 0.5}
+        return {"n": self.n, "rms": (self._squares / self.n) ** 0.5, "largest": self.largest, "beyond": self.beyond}
 
 
 def difference(values: np.ndarray):
-    one = Difference()
-    one.add(values)
-    return {**one.found(), "quantile": float(np.quantile(np.abs(values), QUANTILE)), "mean": float(values.mean())}
+    size = np.abs(values)
+    return {
+        "rms": float(np.sqrt(np.square(size).mean())),
+        "quantile": float(np.quantile(size, QUANTILE)),
+        "largest": float(size.max()),
+        "mean": float(values.mean()),
+    }
 
 
 def pieces(sequences):
@@ -141,7 +151,7 @@ def measure(models, weights, sequences):
     """NLLs of each sequence in each way, and the differences of the log-probabilities of every name at every call."""
     info = models["f32"].info
     network = len(info["units"]), info["fields"]
-    typed = {way: {k: v.astype(dtype) for k, v in weights.items()} for way, dtype in (("double", "f8"), ("float", "f4"))}
+    typed = {way: {k: v.astype(dtype) for k, v in weights.items()} for way, dtype in DTYPES.items()}
     nll = {way: [np.empty(0)] * len(sequences) for way in WAYS}
     names = {way: Difference() for way in WAYS if way != EXACT}
     done, calls = 0, sum(map(len, sequences))
@@ -258,10 +268,8 @@ def train(path: str, training) -> None:
             script = pathlib.Path(__file__).with_name("train.py")
             options = [word for key, value in TRAINING.items() for word in (f"--{key}", value)]
             said = None if sys.stderr.isatty() else subprocess.PIPE
-            run = subprocess.run(
-                [sys.executable, str(script), trace, "-o", path, *options],
-                stdout=subprocess.DEVNULL, stderr=said, text=True,
-            )
+            command = [sys.executable, str(script), trace, "-o", path, *options]
+            run = subprocess.run(command, stdout=subprocess.DEVNULL, stderr=said, text=True)
             if run.returncode:
                 why = (run.stderr or "").strip().splitlines()
                 raise BadInput("; ".join(["training failed", *why[-1:]]))
@@ -292,7 +300,7 @@ def adfa(path: str, archive: str):
         "all": of_auc(scores, *counts),
         "distinct": of_auc(scores, *(np.ones_like(c) for c in counts)),
     }
-    found["trained_on"] = {part: len(parts[part]) for part in ("training",)}
+    found["training"] = len(parts["training"])
     found["seed"] = model.metadata("cosmos.seed")
     return found
 
@@ -300,78 +308,83 @@ def adfa(path: str, archive: str):
 # ---- the report ----
 
 
-def protocol(found) -> str:
-    auc = found["auc"]
-    return (
-        f"ADFA-LD. Trained on its {found['trained_on']['training']:,} training traces alone, with seed {found['seed']}; "
-        "of these the first 70% of the calls to learn, 15% to stop by, 15% for θ. "
-        f"AUC: the {auc['all']['normal']:,} validation traces, which are normal, against the {auc['all']['attacks']:,} "
-        "attacks; a trace's score is the mean NLL of its calls. Nothing was chosen by a test label: network, training "
-        "and score are those that the trainer has by default, but for --fields name, as the data have no errno.\n\n"
-    )
-
-
-def table(found) -> str:
-    """Markdown, which can be read as it is."""
-    text = ""
-    if "auc" in found:
-        text += protocol(found)
-        every, one = found["auc"]["all"], found["auc"]["distinct"]
-        head = [
-            "AUC",
-            "all traces", "less the first row's", "95% interval",
-            f"one of each distinct trace: {one['normal']:,} normal, {one['attacks']:,} attacks",
-            "less the first row's", "95% interval",
-        ]
-        rows = []
-        for way, name in WAYS.items():
-            rows.append([name])
-            for a in (every[way], one[way]):
-                rows[-1].append(f"{a['auc']:.5f}")
-                if way != EXACT:
-                    rows[-1] += [f"{a['difference']:+.1e}", f"{a['interval'][0]:+.1e} to {a['interval'][1]:+.1e}"]
-                else:
-                    rows[-1] += ["", ""]
-        text += rows_of(head, rows)
-
-    detector = found["detector"]
-    values = next(iter(found["log_probabilities"].values()))["n"]
-    text += (
-        f"Differences from {WAYS[EXACT]}, in nats: of the log-probabilities of all {found['model']['vocabulary']} names "
-        f"before each of {found['calls']:,} calls in {found['sequences']:,} sequences ({values:,} values), of the NLL of "
-        f"the call that came, and of the scores of {detector['windows']:,} windows.\n\n"
-    )
-    head = [
-        "", "all names: RMS", "largest", "NLL: RMS", f"{QUANTILE:.1%} are within", "largest",
-        "windows: RMS", "largest",
-    ]
-    rows = []
-    for way, names in found["log_probabilities"].items():
-        nll, scores = found["nll"][way], detector["scores"][way]
-        figures = [names["rms"], names["largest"], nll["rms"], nll["quantile"], nll["largest"], scores["rms"], scores["largest"]]
-        rows.append([WAYS[way], *(f"{x:.1e}" for x in figures)])
-    text += rows_of(head, rows)
-
-    if "threshold" in detector:
-        rows = []
-        for way, name in WAYS.items():
-            changed = detector["changed_verdicts"][way]
-            share = f"{changed:,} ({changed / detector['windows']:.3%})"
-            rows.append([name, f"{detector['anomalous'][way]:,}", "" if way == EXACT else share])
-        text += rows_of([f"θ = {detector['threshold']:.4f}", "windows above it", "other verdicts than the first row's"], rows)
-
-    model = found["model"]
-    units, memory = " + ".join(map(str, model["units"])), [f"{model['memory'][p] / 1024:,.0f} KiB" for p in PRECISIONS]
-    text += (
-        f"Embedding {model['embedding']}, LSTM {units}, {model['vocabulary']} names; weights and tables in memory "
-        f"{memory[0]} in f32, {memory[1]} in int8. Kernels for {found['isa']} ({platform.machine()}).\n"
-    )
-    return text
-
-
-def rows_of(head, rows) -> str:
+def markdown(head, rows) -> str:
     lines = ["| " + " | ".join(cells) + " |" for cells in (head, *rows)]
     return "\n".join([lines[0], "|---" * len(head) + "|", *lines[1:]]) + "\n\n"
+
+
+def table_of_auc(found) -> str:
+    every, one = found["auc"]["all"], found["auc"]["distinct"]
+    learnt, stopped = CUTS
+    text = (
+        f"ADFA-LD. Trained on its {found['training']:,} training traces alone, with seed {found['seed']}: {learnt:.0%} "
+        f"of their calls to learn from, {stopped - learnt:.0%} to stop by, {1 - stopped:.0%} for θ. Compared are its "
+        f"{every['normal']:,} validation traces, which are normal, and {every['attacks']:,} attacks; of distinct ones "
+        f"there are {one['normal']:,} and {one['attacks']:,}. The score of a trace is the mean NLL of its calls. "
+        "No test label chose anything: all is as the trainer has it by default, but for --fields name, since the data have no "
+        "errno, and θ.\n\n"
+    )
+    head = ["AUC"]
+    for what in ("all traces", "distinct ones"):
+        head += [what, "difference", "its 95% interval"]
+    rows = []
+    for way, name in WAYS.items():
+        row = [name]
+        for a in (every[way], one[way]):
+            low, high = a["interval"]
+            changed = [f"{a['difference']:+.6f}", f"{low:+.6f} to {high:+.6f}"]
+            row += [f"{a['auc']:.5f}", *(["", ""] if way == EXACT else changed)]
+        rows.append(row)
+    return text + markdown(head, rows)
+
+
+def table_of_log_probs(found) -> str:
+    text = (
+        f"Differences from {WAYS[EXACT]}, in nats: of the log-probabilities of all names before each of "
+        f"{found['calls']:,} calls in {found['sequences']:,} sequences, "
+        f"{found['log_probabilities']['f32']['n']:,} values; of the NLL of the call that came; and of the scores of {found['detector']['windows']:,} windows.\n\n"
+    )
+    head = [
+        "", "all names: RMS", "largest", f"calls with one beyond {MOST_ROUNDING:g}",
+        "NLL: RMS", f"{QUANTILE:.1%} are within", "largest", "windows: RMS", "largest",
+    ]  # fmt: skip
+    rows = []
+    for way, names in found["log_probabilities"].items():
+        nll, scores = found["nll"][way], found["detector"]["scores"][way]
+        figures = [*(nll[key] for key in ("rms", "quantile", "largest")), scores["rms"], scores["largest"]]
+        rows.append([WAYS[way], f"{names['rms']:.1e}", f"{names['largest']:.1e}", f"{names['beyond']:,}"])
+        rows[-1] += [f"{x:.1e}" for x in figures]
+    return text + markdown(head, rows)
+
+
+def table_of_verdicts(detector) -> str:
+    rows = []
+    for way, name in WAYS.items():
+        changed = detector["changed_verdicts"][way]
+        share = f"{changed:,} ({changed / detector['windows']:.3%})"
+        rows.append([name, f"{detector['anomalous'][way]:,}", "" if way == EXACT else share])
+    return markdown([f"θ = {detector['threshold']:.4f}", "windows above it", "verdicts that differ"], rows)
+
+
+def report(found) -> str:
+    """Markdown, which can be read as it is."""
+    text = table_of_auc(found) if "auc" in found else ""
+    text += table_of_log_probs(found)
+    if "threshold" in found["detector"]:
+        text += table_of_verdicts(found["detector"])
+    model = found["model"]
+    memory = " and ".join(f"{model['memory'][p] / 1024:,.0f} KiB in {p}" for p in PRECISIONS)
+    text += (
+        f"Embedding {model['embedding']}, LSTM {' + '.join(map(str, model['units']))}, {model['vocabulary']} names; "
+        f"weights and tables take {memory}. Kernels for {found['isa']} ({platform.machine()}), "
+        f"NumPy {np.__version__}.\n"
+    )
+    if "auc" in found:
+        text += (
+            f"\nWhat may be: int8 changes an AUC by {MOST_AUC} at most, f32 a log-probability by {MOST_ROUNDING:g}. "
+            f"{'; '.join(missed(found)) or 'So it is'}.\n"
+        )
+    return text
 
 
 def put(path: str, text: Optional[str]) -> None:
@@ -407,7 +420,7 @@ def run(args) -> int:
         model = cosmos.Model(args.model)
         corpora = [cosmos.read_corpus(path, model.info["unit"], model.vocab) for path in args.traces]
         found, _ = compare(args.model, pieces(tokens for corpus in corpora for tokens in corpus.sequences()))
-    text = table(found)
+    text = report(found)
     print(text, end="")
     if args.markdown:
         put(args.markdown, text)
@@ -420,7 +433,9 @@ def run(args) -> int:
 
 
 def main() -> int:
-    p = argparse.ArgumentParser(description="What int8 weights cost in scores, in verdicts, and in AUC on ADFA-LD.")
+    p = argparse.ArgumentParser(
+        description="What a precision costs in log-probabilities, scores and verdicts, and in AUC on ADFA-LD."
+    )
     p.add_argument("model", metavar="MODEL", help="a model file of float32 weights")
     p.add_argument("traces", nargs="*", metavar="TRACE", help="trace.jsonl or audit.log")
     p.add_argument("--adfa-ld", metavar="ZIP", help="score ADFA-LD.zip, and train MODEL on it if it is not there")
@@ -432,6 +447,7 @@ def main() -> int:
     try:
         return run(args)
     except (BadInput, cosmos.CosmosError) as e:
+        progress("")
         print(f"precision.py: {e}", file=sys.stderr)
     except OSError as e:
         named = f": {e.filename}" if e.filename else ""
