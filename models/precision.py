@@ -380,9 +380,10 @@ def report(found) -> str:
         f"NumPy {np.__version__}.\n"
     )
     if "auc" in found:
+        failures = list(missed(found))
         text += (
             f"\nWhat may be: int8 changes an AUC by {MOST_AUC} at most, f32 a log-probability by {MOST_ROUNDING:g}. "
-            f"{'; '.join(missed(found)) or 'So it is'}.\n"
+            f"{'; '.join(['It is not so', *failures]) if failures else 'So it is'}.\n"
         )
     return text
 
@@ -406,7 +407,7 @@ def missed(found):
             yield f"int8 changes the AUC of {key} traces by {difference:+.5f}, more than {MOST_AUC}"
     rounding = found["log_probabilities"]["f32"]["largest"]
     if rounding > MOST_ROUNDING:
-        yield f"a log-probability in f32 is {rounding:.1e} from that in double precision, more than {MOST_ROUNDING}"
+        yield f"a log-probability in f32 is {rounding:.1e} from that in double precision, more than {MOST_ROUNDING:g}"
 
 
 def run(args) -> int:
