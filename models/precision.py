@@ -383,7 +383,7 @@ def report(found) -> str:
         failures = list(missed(found))
         text += (
             f"\nWhat may be: int8 changes an AUC by {MOST_AUC} at most, f32 a log-probability by {MOST_ROUNDING:g}. "
-            f"{'; '.join(['It is not so', *failures]) if failures else 'So it is'}.\n"
+            f"{'It is not so: ' + '; '.join(failures) if failures else 'So it is'}.\n"
         )
     return text
 
