@@ -10,6 +10,17 @@ static void f32_inputs(void *x, const float *h, size_t n)
         memcpy(x, h, n * sizeof(*h));
 }
 
+/* One row alone needs a line of weights just as it comes from the second cache. The processor's own prefetching ends
+ * with each page. */
+#define AHEAD ((size_t)2048) /* bytes */
+
+INLINE void fetch_ahead(const float *w, size_t n)
+{
+        UNROLL
+        for (size_t i = 0; i < n; i += COSMOS__ALIGNMENT / sizeof(*w))
+                __builtin_prefetch(w + AHEAD / sizeof(*w) + i);
+}
+
 /* acc[r][v] += the sum over k of x[r][k] * w[k][v]. */
 INLINE void f32_products(size_t rows, size_t vectors, const void *panel, size_t n_in, const char *x, size_t stride,
                          vec acc[ROWS][COSMOS__PANEL])
@@ -19,6 +30,8 @@ INLINE void f32_products(size_t rows, size_t vectors, const void *panel, size_t 
         for (size_t k = 0; k < n_in; k++, x += sizeof(float), w += vectors * LANES) {
                 vec inputs[ROWS];
 
+                if (rows == 1)
+                        fetch_ahead(w, vectors * LANES);
                 UNROLL
                 for (size_t r = 0; r < rows; r++)
                         inputs[r] = v_set_from(x + r * stride);
