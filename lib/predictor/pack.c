@@ -46,12 +46,11 @@ static size_t column_of(const struct order *o, size_t out)
 /* Where the weight of input `in` for output `out` is among the panels. */
 static size_t place_of(const struct cosmos__weights *w, const struct cosmos__kernels *kernels, size_t in, size_t out)
 {
-        const size_t v = out / kernels->lanes, whole = w->n_vectors / COSMOS__PANEL * COSMOS__PANEL;
-        size_t panel = v / COSMOS__PANEL * COSMOS__PANEL, vectors;
+        const size_t v = out / kernels->lanes;
+        size_t panel = v / kernels->panel * kernels->panel, vectors;
 
-        if (v >= whole + 2) /* behind the panel of two */
-                panel = whole + 2;
-        vectors = cosmos__panel_at(panel, w->n_vectors);
+        while (v >= panel + (vectors = cosmos__panel_at(panel, w->n_vectors, kernels->panel)))
+                panel += vectors;
         return panel * kernels->lanes * w->n_in +
                (((in / kernels->group) * vectors + v - panel) * kernels->lanes + out % kernels->lanes) *
                    kernels->group +

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #define LANES ((size_t)8)
+#define PANEL ((size_t)8)
 #define ROWS 3 /* 12 sums, a column of weights and 3 inputs are the 16 registers */
 
 typedef __m256 vec;

@@ -14,11 +14,12 @@
  * finite results.
  *
  * Layout. Outputs go by vectors of `lanes`. Those of a cell are the gates i, f,
- * g, o of its first `lanes` units, then those of the next ones; so a panel of
- * four vectors is all that these units need, and their pre-activations never
- * leave the registers. The dense layer's are its logits in order. Weights stand
- * panel by panel, each [n_in / group][vectors of the panel][lanes][group]: in the
- * order in which they are read.
+ * g, o of its first `lanes` units, then those of the next ones; so four vectors
+ * are all that these units need, and their pre-activations never leave the
+ * registers. The dense layer's are its logits in order. Weights stand panel by
+ * panel, each [n_in / group][vectors of the panel][lanes][group]. One row alone reads
+ * them in that order; of several rows each takes the panel's first four vectors, then
+ * the next four.
  *
  * int8: a weight is q * scale of its output, q in -127..127; an input, which is in
  * [-1, 1], is q / 127. Sums of products of the two q are exact in 32 bits.
@@ -30,7 +31,6 @@
 #include <stdint.h>
 
 #define COSMOS__GATES ((size_t)4)
-#define COSMOS__PANEL ((size_t)4)  /* vectors; the last panels of the dense layer may have 2 and 1 */
 #define COSMOS__WIDTH ((size_t)16) /* of which everything is padded to a multiple */
 #define COSMOS__ALIGNMENT ((size_t)64)
 #define COSMOS__Q_MAX 127       /* int8 */
@@ -49,10 +49,14 @@ static inline size_t cosmos__padded(size_t n)
         return (n + COSMOS__WIDTH - 1) / COSMOS__WIDTH * COSMOS__WIDTH;
 }
 
-/* Vectors in the panel that begins at vector `at` of `n`. */
-static inline size_t cosmos__panel_at(size_t at, size_t n)
+/* Vectors in the panel of vector `at` of `n`: `most`, a power of 2. Those that are left go in smaller powers, where
+ * `at` is the first of one. Each begins at a multiple of its size. */
+static inline size_t cosmos__panel_at(size_t at, size_t n, size_t most)
 {
-        return n - at >= 4 ? 4 : n - at >= 2 ? 2 : 1;
+        if (at >= n / most * most)
+                while (most > n - at)
+                        most /= 2;
+        return most;
 }
 
 /* Weights as the kernels read them. */
@@ -97,6 +101,7 @@ struct cosmos__cell {
 
 struct cosmos__kernels {
         size_t lanes;
+        size_t panel;       /* vectors in a panel: 4 or 8 */
         size_t group;       /* inputs whose weights for one output stand together */
         size_t input_size;  /* bytes of an input */
         int32_t input_zero; /* int8: what a q of 0 is stored as */

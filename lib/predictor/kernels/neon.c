@@ -6,6 +6,7 @@
 #include <string.h>
 
 #define LANES ((size_t)4)
+#define PANEL ((size_t)8)
 #define ROWS 6 /* 24 sums, 4 columns of weights and an input are 29 of the 32 registers */
 
 typedef float32x4_t vec;

@@ -12,7 +12,8 @@
 #include <string.h>
 
 #define LANES ((size_t)16)
-#define WIDEST (COSMOS__PANEL * LANES) /* outputs of a panel */
+#define PANEL ((size_t)4)
+#define WIDEST (PANEL * LANES) /* outputs of a panel */
 
 /* Products that are added to one output before it goes back to memory. */
 #define UNROLL ((size_t)8)
@@ -183,9 +184,9 @@ static void cell_of(const struct cosmos__cell *cell, panel_function *panel, entr
 {
         const size_t n_vectors = cell->products[0].weights->n_vectors;
 
-        for (size_t at = 0; at < n_vectors; at += COSMOS__PANEL)
+        for (size_t at = 0; at < n_vectors; at += PANEL)
                 for (size_t r = 0; r < cell->n_rows; r++) {
-                        const size_t unit = at / COSMOS__PANEL * LANES;
+                        const size_t unit = at / PANEL * LANES;
                         float z[WIDEST] = {0};
 
                         for (size_t f = 0; f < cell->n_fields; f++)
@@ -203,7 +204,7 @@ static void dense_of(const struct cosmos__product *product, size_t n_rows, const
         const struct cosmos__weights *weights = product->weights;
 
         for (size_t at = 0, vectors; at < weights->n_vectors; at += vectors) {
-                vectors = cosmos__panel_at(at, weights->n_vectors);
+                vectors = cosmos__panel_at(at, weights->n_vectors, PANEL);
                 for (size_t r = 0; r < n_rows; r++) {
                         float *z = out + (r * weights->n_vectors + at) * LANES;
 
@@ -238,6 +239,7 @@ static void int8_dense(const struct cosmos__product *product, size_t n_rows, con
 
 const struct cosmos__kernels cosmos__portable_f32 = {
     .lanes = LANES,
+    .panel = PANEL,
     .group = 1,
     .input_size = sizeof(float),
     .inputs = f32_inputs,
@@ -248,6 +250,7 @@ const struct cosmos__kernels cosmos__portable_f32 = {
 
 const struct cosmos__kernels cosmos__portable_int8 = {
     .lanes = LANES,
+    .panel = PANEL,
     .group = 1,
     .input_size = sizeof(int16_t),
     .inputs = int8_inputs,

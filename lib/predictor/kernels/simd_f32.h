@@ -22,12 +22,12 @@ INLINE void fetch_ahead(const float *w, size_t n)
 }
 
 /* acc[r][v] += the sum over k of x[r][k] * w[k][v]. */
-INLINE void f32_products(size_t rows, size_t vectors, const void *panel, size_t n_in, const char *x, size_t stride,
-                         vec acc[ROWS][COSMOS__PANEL])
+INLINE void f32_products(size_t rows, size_t vectors, size_t width, const void *weights, size_t n_in, const char *x,
+                         size_t stride, vec acc[ROWS][PANEL])
 {
-        const float *w = panel;
+        const float *w = weights;
 
-        for (size_t k = 0; k < n_in; k++, x += sizeof(float), w += vectors * LANES) {
+        for (size_t k = 0; k < n_in; k++, x += sizeof(float), w += width * LANES) {
                 vec inputs[ROWS];
 
                 if (rows == 1)
@@ -46,18 +46,18 @@ INLINE void f32_products(size_t rows, size_t vectors, const void *panel, size_t 
         }
 }
 
-INLINE void f32_sums(size_t rows, size_t vectors, const struct cosmos__weights *weights, size_t at, const char *x,
-                     size_t stride, vec z[ROWS][COSMOS__PANEL])
+INLINE void f32_sums(size_t rows, size_t vectors, size_t width, const struct cosmos__weights *weights, size_t at,
+                     const char *x, size_t stride, vec z[ROWS][PANEL])
 {
-        const float *panel = (const float *)weights->panels + at * LANES * weights->n_in;
-        vec acc[ROWS][COSMOS__PANEL];
+        const float *panel = (const float *)weights->panels + weights_before(at, width, weights->n_in, 1);
+        vec acc[ROWS][PANEL];
 
         UNROLL
         for (size_t r = 0; r < rows; r++)
                 UNROLL
         for (size_t v = 0; v < vectors; v++)
                 acc[r][v] = z[r][v];
-        f32_products(rows, vectors, panel, weights->n_in, x, stride, acc);
+        f32_products(rows, vectors, width, panel, weights->n_in, x, stride, acc);
         UNROLL
         for (size_t r = 0; r < rows; r++)
                 UNROLL
@@ -70,26 +70,26 @@ INLINE vec f32_add_entry(vec sum, const struct cosmos__entry *entry, size_t v)
         return v_add(sum, v_load((const float *)entry->row + v * LANES));
 }
 
-static void f32_panel(size_t rows, size_t vectors, const struct cosmos__weights *weights, size_t at, const char *x,
-                      size_t stride, vec z[ROWS][COSMOS__PANEL])
+static void f32_panel(size_t rows, size_t vectors, size_t width, const struct cosmos__weights *weights, size_t at,
+                      const char *x, size_t stride, vec z[ROWS][PANEL])
 {
-        WITH_ROWS(f32_sums, ROWS)
+        WITH_ROWS(f32_sums, ROWS, PANEL)
 }
 
 static void f32_cell(const struct cosmos__cell *cell)
 {
-        cell_of(cell, ROWS, f32_panel, f32_add_entry);
+        cell_of(cell, ROWS, PANEL, f32_panel, f32_add_entry);
 }
 
 static void f32_dense(const struct cosmos__product *product, size_t n_rows, const float *bias, float *out)
 {
-        dense_of(product, n_rows, bias, out, ROWS, f32_panel);
+        dense_of(product, n_rows, bias, out, ROWS, PANEL, f32_panel);
 }
 
 #define F32_KERNELS                                                                                                    \
         {                                                                                                              \
-                .lanes = LANES, .group = 1, .input_size = sizeof(float), .inputs = f32_inputs, .cell = f32_cell,       \
-                .dense = f32_dense, .log_softmax = log_softmax,                                                        \
+                .lanes = LANES, .panel = PANEL, .group = 1, .input_size = sizeof(float), .inputs = f32_inputs,         \
+                .cell = f32_cell, .dense = f32_dense, .log_softmax = log_softmax,                                      \
         }
 
 #endif

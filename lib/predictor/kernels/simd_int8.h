@@ -12,12 +12,12 @@ static void int8_inputs(void *x, const float *h, size_t n)
                 i_store_inputs((char *)x + k * INPUT_SIZE, v_round(v_mul(v_load(h + k), v_set(COSMOS__Q_MAX))));
 }
 
-INLINE void int8_products(size_t rows, size_t vectors, const void *panel, size_t n_in, const char *x, size_t stride,
-                          ivec acc[ROWS][COSMOS__PANEL])
+INLINE void int8_products(size_t rows, size_t vectors, size_t width, const void *weights, size_t n_in, const char *x,
+                          size_t stride, ivec acc[ROWS][COSMOS__GATES])
 {
-        const int8_t *w = panel;
+        const int8_t *w = weights;
 
-        for (size_t k = 0; k < n_in; k += GROUP, x += GROUP * INPUT_SIZE, w += vectors * LANES * GROUP) {
+        for (size_t k = 0; k < n_in; k += GROUP, x += GROUP * INPUT_SIZE, w += width * LANES * GROUP) {
                 i_column inputs[ROWS];
 
                 UNROLL
@@ -34,18 +34,18 @@ INLINE void int8_products(size_t rows, size_t vectors, const void *panel, size_t
         }
 }
 
-INLINE void int8_sums(size_t rows, size_t vectors, const struct cosmos__weights *weights, size_t at, const char *x,
-                      size_t stride, vec z[ROWS][COSMOS__PANEL])
+INLINE void int8_sums(size_t rows, size_t vectors, size_t width, const struct cosmos__weights *weights, size_t at,
+                      const char *x, size_t stride, vec z[ROWS][PANEL])
 {
-        const int8_t *panel = (const int8_t *)weights->panels + at * LANES * weights->n_in;
-        ivec acc[ROWS][COSMOS__PANEL];
+        const int8_t *panel = (const int8_t *)weights->panels + weights_before(at, width, weights->n_in, GROUP);
+        ivec acc[ROWS][COSMOS__GATES];
 
         UNROLL
         for (size_t r = 0; r < rows; r++)
                 UNROLL
         for (size_t v = 0; v < vectors; v++)
                 acc[r][v] = i_load(weights->offsets + (at + v) * LANES);
-        int8_products(rows, vectors, panel, weights->n_in, x, stride, acc);
+        int8_products(rows, vectors, width, panel, weights->n_in, x, stride, acc);
         UNROLL
         for (size_t r = 0; r < rows; r++)
                 UNROLL
@@ -58,26 +58,27 @@ INLINE vec int8_add_entry(vec sum, const struct cosmos__entry *entry, size_t v)
         return v_fma(v_from_int16((const int16_t *)entry->row + v * LANES), v_set(entry->scale), sum);
 }
 
-static void int8_panel(size_t rows, size_t vectors, const struct cosmos__weights *weights, size_t at, const char *x,
-                       size_t stride, vec z[ROWS][COSMOS__PANEL])
+static void int8_panel(size_t rows, size_t vectors, size_t width, const struct cosmos__weights *weights, size_t at,
+                       const char *x, size_t stride, vec z[ROWS][PANEL])
 {
-        WITH_ROWS(int8_sums, INT8_ROWS)
+        WITH_ROWS(int8_sums, INT8_ROWS, COSMOS__GATES)
 }
 
 static void int8_cell(const struct cosmos__cell *cell)
 {
-        cell_of(cell, INT8_ROWS, int8_panel, int8_add_entry);
+        cell_of(cell, INT8_ROWS, COSMOS__GATES, int8_panel, int8_add_entry);
 }
 
 static void int8_dense(const struct cosmos__product *product, size_t n_rows, const float *bias, float *out)
 {
-        dense_of(product, n_rows, bias, out, INT8_ROWS, int8_panel);
+        dense_of(product, n_rows, bias, out, INT8_ROWS, COSMOS__GATES, int8_panel);
 }
 
 #define INT8_KERNELS                                                                                                   \
         {                                                                                                              \
-                .lanes = LANES, .group = GROUP, .input_size = INPUT_SIZE, .input_zero = INPUT_ZERO,                    \
-                .inputs = int8_inputs, .cell = int8_cell, .dense = int8_dense, .log_softmax = log_softmax,             \
+                .lanes = LANES, .panel = COSMOS__GATES, .group = GROUP, .input_size = INPUT_SIZE,                      \
+                .input_zero = INPUT_ZERO, .inputs = int8_inputs, .cell = int8_cell, .dense = int8_dense,               \
+                .log_softmax = log_softmax,                                                                            \
         }
 
 #endif

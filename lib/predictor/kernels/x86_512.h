@@ -9,6 +9,7 @@
 #include <string.h>
 
 #define LANES ((size_t)16)
+#define PANEL ((size_t)4)
 #define ROWS 6 /* 24 sums, 4 columns of weights and an input are 29 of the 32 registers */
 
 typedef __m512 vec;
