@@ -62,6 +62,9 @@ def read(path: str) -> Dict[str, List[Trace]]:
                         found[part].append(Trace(name, np.array(archive.read(name).split(), np.int64)))
     except (zipfile.BadZipFile, ValueError) as e:
         raise BadInput(f"{path} is not ADFA-LD.zip: {e}") from None
+    for trace in sum(found.values(), []):
+        if trace.numbers.size == 0:
+            raise BadInput(f"{path}: {trace.name} is empty")
     for part, traces in found.items():
         if not traces:
             raise BadInput(f"{path} is not ADFA-LD.zip: it has no {PARTS[part]}*.txt")

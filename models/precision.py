@@ -259,12 +259,13 @@ def of_auc(scores, normal, attack):
 # ---- ADFA-LD ----
 
 
-def train(path: str, training) -> None:
-    """The model, of the training traces alone; one that is there must be of them too."""
+def train(path: str, training) -> bool:
+    """The model, of the training traces alone; one that is there must be of them too. True: it was not there."""
     with tempfile.TemporaryDirectory() as folder:
         trace = os.path.join(folder, "adfa-ld.jsonl")
         adfa_ld.write(trace, training)
-        if not os.path.exists(path):
+        absent = not os.path.exists(path)
+        if absent:
             script = pathlib.Path(__file__).with_name("train.py")
             options = [word for key, value in TRAINING.items() for word in (f"--{key}", value)]
             said = None if sys.stderr.isatty() else subprocess.PIPE
@@ -275,11 +276,12 @@ def train(path: str, training) -> None:
                 raise BadInput("; ".join(["training failed", *why[-1:]]))
         elif not adfa_ld.trained_on(cosmos.Model(path), trace):
             raise BadInput(f"{path} was trained on something else: remove it, or name another file")
+    return absent
 
 
 def adfa(path: str, archive: str):
     parts = adfa_ld.read(archive)
-    train(path, parts["training"])
+    trained_now = train(path, parts["training"])
     model = cosmos.Model(path)
     # Each distinct trace of a part is scored once, and counted as often as it is there.
     sequences, owners, counts = [], [], []
@@ -300,7 +302,7 @@ def adfa(path: str, archive: str):
         "all": of_auc(scores, *counts),
         "distinct": of_auc(scores, *(np.ones_like(c) for c in counts)),
     }
-    found["training"] = len(parts["training"])
+    found["training"], found["trained_now"] = len(parts["training"]), trained_now
     found["seed"] = model.metadata("cosmos.seed")
     return found
 
@@ -321,9 +323,14 @@ def table_of_auc(found) -> str:
         f"of their calls to learn from, {stopped - learnt:.0%} to stop by, {1 - stopped:.0%} for θ. Compared are its "
         f"{every['normal']:,} validation traces, which are normal, and {every['attacks']:,} attacks; of distinct ones "
         f"there are {one['normal']:,} and {one['attacks']:,}. The score of a trace is the mean NLL of its calls. "
-        "No test label chose anything: all is as the trainer has it by default, but for --fields name, since the data have no "
-        "errno, and θ.\n\n"
     )
+    if found["trained_now"]:
+        text += (
+            "No test label chose anything: all is as the trainer has it by default, but for --fields name, since the "
+            "data have no errno, and θ.\n\n"
+        )
+    else:
+        text += "The model's file was there before this run; how it was trained is not known, but for its trace and seed.\n\n"
     head = ["AUC"]
     for what in ("all traces", "distinct ones"):
         head += [what, "difference", "its 95% interval"]

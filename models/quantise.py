@@ -58,7 +58,7 @@ def run(args) -> None:
         data = f.read()
     model = cosmos.Model.from_bytes(data, args.model)
     weights, metadata = export.parse(data)
-    if "cosmos.precision" in metadata:
+    if metadata.get("cosmos.precision", "f32") != "f32":
         raise BadInput(f"{args.model} is of {metadata['cosmos.precision']} already")
     contents = export.serialise(*quantise(weights, metadata))
     export.write(args.output, contents)

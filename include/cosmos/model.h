@@ -2,7 +2,7 @@
 /*
  * Model: the trained weights and what they fit, from a safetensors file.
  *
- * A file is validated completely before anything of it is used (docs/formats.md
+ * A file is validated completely before anything of it is used (docs/formats-model.md
  * gives the order of the checks); a file that lies costs an error that names
  * the tensor or key, never memory beyond a small multiple of its size.
  *
@@ -46,13 +46,14 @@ const char *cosmos_isa_name(size_t i);
 struct cosmos_model_options {
         size_t size; /* sizeof(struct cosmos_model_options) */
         enum cosmos_precision precision;
-        /* One of cosmos_isa_name(); NULL: the first. Scores in f32 are the same, bit for
-         * bit, on all but "portable", which rounds in other places (some 1e-6 nats). */
+        /* One of cosmos_isa_name(); NULL: the first. Scores are the same, bit for bit, on all
+         * but "portable", which rounds in other places (f32: some 1e-6 nats; int8: an input may be
+         * rounded to its neighbour). */
         const char *isa;
 };
 
 /* Load from a regular file or a pipe. -COSMOS_EFORMAT, -COSMOS_EVERSION or -errno;
- * -EINVAL for an `isa` that this machine does not have. `options` may be NULL. */
+ * -EINVAL for an `isa` that this machine does not have, or a `precision` that there is not. `options` may be NULL. */
 int cosmos_model_load_file(cosmos_model **ret, const char *path, const struct cosmos_model_options *options,
                            struct cosmos_diag *reterr);
 /* Load from memory, which is not kept. `name` is used in messages and scores. */

@@ -149,11 +149,10 @@ static void plan(cosmos_predictor *p, cosmos_session *const *sessions, const str
 /* NLL, and all log-probabilities if asked for, of one token from its logits. */
 static float read_out(const cosmos_model *model, float *logits, uint32_t name, float *ret_logp)
 {
-        const size_t n = cosmos_vocab_size(model->vocab);
         const double log_sum = model->kernels->log_softmax(logits, model->vocab_width);
 
-        for (size_t k = 0; ret_logp && k < n; k++)
-                ret_logp[k] = (float)((double)logits[k] - log_sum);
+        if (ret_logp)
+                model->kernels->log_probabilities(ret_logp, logits, cosmos_vocab_size(model->vocab), log_sum);
         return (float)(log_sum - (double)logits[name]);
 }
 

@@ -7,7 +7,7 @@
  *
  * The second says first "ISA MEMORY", then answers each line of standard input with one:
  *
- *   time STREAMS LENGTH  CALLS EVERY     ns of CALLS calls of step(), each with LENGTH tokens for each of STREAMS
+ *   time STREAMS LENGTH CALLS EVERY     ns of CALLS calls of step(), each with LENGTH tokens for each of STREAMS
  *                                       sessions; with EVERY 1 also every log-probability is asked for
  *   logp STREAMS LENGTH CALLS FILE      the log-probabilities before each token go to FILE
  *   session N                           bytes of heap that one of N sessions takes

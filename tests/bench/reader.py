@@ -89,11 +89,13 @@ def compile_reader(build, folder):
     return folder / "reader"
 
 
-def measure(reader, trace, rounds):
+def measure(reader, trace, lines, rounds):
     times = {part: [] for part in PARTS}
     for i in range(rounds):
         for part in PARTS:
-            seconds, *_ = run(reader, part, trace).split()
+            seconds, seen, *_ = run(reader, part, trace).split()
+            if part not in ("read", "sum") and int(seen) != lines:  # it did not read all
+                raise RuntimeError(f"{part}: {seen} lines of {lines}")
             times[part].append(float(seconds))
         print(f"round {i + 1} of {rounds}", file=sys.stderr)
     return {part: statistics.median(samples) for part, samples in times.items()}
@@ -113,7 +115,7 @@ def main():
         folder = Path(name)
         trace = folder / "trace.jsonl"
         make_trace(trace, args.lines, args.sequences)
-        times = measure(compile_reader(args.build, folder), trace, args.rounds)
+        times = measure(compile_reader(args.build, folder), trace, args.lines + 1, args.rounds)
         size = trace.stat().st_size
     lines = args.lines + 1
     result = {

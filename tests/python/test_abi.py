@@ -17,6 +17,7 @@ MIRRORED = {
     "cosmos_resolver_options": _library.ResolverOptions,
     "cosmos_corpus_options": _library.CorpusOptions,
     "cosmos_detector_options": _library.DetectorOptions,
+    "cosmos_model_options": _library.ModelOptions,
     "cosmos_model_info": _library.ModelInfo,
 }
 

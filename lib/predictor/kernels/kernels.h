@@ -120,6 +120,8 @@ struct cosmos__kernels {
         /* Log-softmax of a row of `n` logits, a multiple of 16: leaves logit - max in the row and
          * returns the log L >= 0 of the sum of their exponentials: log-probability k is row[k] - L. */
         double (*log_softmax)(float *row, size_t n);
+        /* out[k] = row[k] - L, for any `n`, rounded once. */
+        void (*log_probabilities)(float *out, const float *row, size_t n, double L);
 };
 
 /* What a machine may have. */

@@ -103,6 +103,12 @@ static double log_softmax(float *row, size_t n)
         return log((double)sum[0]); /* >= 1: the greatest one's exponential is 1 */
 }
 
+static void log_probabilities(float *restrict out, const float *restrict row, size_t n, double L)
+{
+        for (size_t k = 0; k < n; k++)
+                out[k] = (float)((double)row[k] - L);
+}
+
 /* ---- f32 ------------------------------------------------------------------------ */
 
 static void f32_inputs(void *x, const float *h, size_t n)
@@ -246,6 +252,7 @@ const struct cosmos__kernels cosmos__portable_f32 = {
     .cell = f32_cell,
     .dense = f32_dense,
     .log_softmax = log_softmax,
+    .log_probabilities = log_probabilities,
 };
 
 const struct cosmos__kernels cosmos__portable_int8 = {
@@ -257,4 +264,5 @@ const struct cosmos__kernels cosmos__portable_int8 = {
     .cell = int8_cell,
     .dense = int8_dense,
     .log_softmax = log_softmax,
+    .log_probabilities = log_probabilities,
 };

@@ -123,6 +123,12 @@ static double log_softmax(float *row, size_t n)
         return log((double)lanes[0]); /* >= 1: the greatest one's exponential is 1 */
 }
 
+static void log_probabilities(float *restrict out, const float *restrict row, size_t n, double L)
+{
+        for (size_t k = 0; k < n; k++)
+                out[k] = (float)((double)row[k] - L);
+}
+
 /* ---- layers, whatever the precision of their weights -------------------------------- */
 
 /* The weights of the panel that vector `at` is in, from that vector on: how many stand before. */

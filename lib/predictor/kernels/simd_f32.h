@@ -90,6 +90,7 @@ static void f32_dense(const struct cosmos__product *product, size_t n_rows, cons
         {                                                                                                              \
                 .lanes = LANES, .panel = PANEL, .group = 1, .input_size = sizeof(float), .inputs = f32_inputs,         \
                 .cell = f32_cell, .dense = f32_dense, .log_softmax = log_softmax,                                      \
+                .log_probabilities = log_probabilities,                                                                \
         }
 
 #endif

@@ -78,7 +78,7 @@ static void int8_dense(const struct cosmos__product *product, size_t n_rows, con
         {                                                                                                              \
                 .lanes = LANES, .panel = COSMOS__GATES, .group = GROUP, .input_size = INPUT_SIZE,                      \
                 .input_zero = INPUT_ZERO, .inputs = int8_inputs, .cell = int8_cell, .dense = int8_dense,               \
-                .log_softmax = log_softmax,                                                                            \
+                .log_softmax = log_softmax, .log_probabilities = log_probabilities,                                    \
         }
 
 #endif

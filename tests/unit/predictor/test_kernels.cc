@@ -527,8 +527,13 @@ TEST_P(Functions, LogSoftmax)
                         for (size_t i = 0; i < n; i++)
                                 sum += std::exp(static_cast<double>(row[i]) - max);
                         const double log_sum = k->log_softmax(row.get(), width);
+                        std::vector<float> out(n + 1, 77);
+                        k->log_probabilities(out.data(), row.get(), n, log_sum);
+                        EXPECT_EQ(out[n], 77) << "behind the last one";
                         for (size_t i = 0; i < n; i++) {
                                 const double logp = static_cast<double>(row[i]) - log_sum;
+
+                                ASSERT_EQ(out[i], static_cast<float>(logp));
 
                                 ASSERT_NEAR(logp, static_cast<double>(logits[i]) - max - std::log(sum),
                                             2e-6 + 1e-7 * static_cast<double>(spread));
