@@ -13,16 +13,10 @@ bool cosmos__json_fail(struct cosmos__json *j, const void *at, const char *error
         return false;
 }
 
-static void skip_space(struct cosmos__json *j)
-{
-        while (j->at < j->end && (*j->at == ' ' || *j->at == '\t' || *j->at == '\n' || *j->at == '\r'))
-                j->at++;
-}
-
 /* Take this byte if it comes next, behind any space. */
 static bool take(struct cosmos__json *j, uint8_t c)
 {
-        skip_space(j);
+        cosmos__json_skip_space(j);
         if (j->at == j->end || *j->at != c)
                 return false;
         j->at++;
@@ -166,14 +160,14 @@ bool cosmos__json_key(struct cosmos__json *j, const char **ret)
 {
         size_t n;
 
-        skip_space(j);
+        cosmos__json_skip_space(j);
         if (j->at == j->end || *j->at != '"')
                 return cosmos__json_fail(j, j->at, "a key was expected");
         if (!string(j, ret, &n))
                 return false;
         if (!take(j, ':'))
                 return cosmos__json_fail(j, j->at, "':' was expected");
-        skip_space(j);
+        cosmos__json_skip_space(j);
         return true;
 }
 
@@ -305,7 +299,7 @@ static bool skip_array(struct cosmos__json *j, unsigned int depth)
 /* Behind the object that is the whole input: 0. */
 static int end(struct cosmos__json *j)
 {
-        skip_space(j);
+        cosmos__json_skip_space(j);
         if (j->at < j->end)
                 cosmos__json_fail(j, j->at, *j->at ? "something behind the object" : "a NUL byte");
         else
@@ -321,14 +315,14 @@ int cosmos__json_begin(struct cosmos__json *j, uint8_t *data, size_t n)
                 cosmos__json_fail(j, j->at, "'{' was expected");
                 return -1;
         }
-        skip_space(j);
+        cosmos__json_skip_space(j);
         return take(j, '}') ? end(j) : 1;
 }
 
 int cosmos__json_next_slow(struct cosmos__json *j)
 {
         if (take(j, ',')) {
-                skip_space(j);
+                cosmos__json_skip_space(j);
                 return 1;
         }
         if (take(j, '}'))
@@ -361,7 +355,7 @@ static bool value(struct cosmos__json *j, unsigned int depth, struct cosmos__jso
         size_t n;
 
         ret->type = COSMOS__JSON_OTHER;
-        skip_space(j);
+        cosmos__json_skip_space(j);
         switch (j->at < j->end ? *j->at : 0) {
         case '"':
                 if (!string(j, &ret->text, &n))

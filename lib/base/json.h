@@ -46,6 +46,12 @@ struct cosmos__json_value {
         };
 };
 
+static inline void cosmos__json_skip_space(struct cosmos__json *j)
+{
+        while (j->at < j->end && (*j->at == ' ' || *j->at == '\t' || *j->at == '\n' || *j->at == '\r'))
+                j->at++;
+}
+
 /* The functions below return false, or a negative number, with `error` set. */
 
 /* Begin with an object. 1: up to its first member's key; 0: it has none, and nothing follows. */

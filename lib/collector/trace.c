@@ -96,16 +96,6 @@ static bool read_fraction(const char *p, const char *end, int64_t second, int64_
         return true;
 }
 
-int cosmos__timestamp_parse(const char *text, size_t n, int64_t *ret_ns, uint32_t *ret_digits)
-{
-        int64_t second;
-
-        if (n <= COSMOS__SECOND_LENGTH || !read_second(text, &second) ||
-            !read_fraction(text + COSMOS__SECOND_LENGTH, text + n, second, ret_ns, ret_digits))
-                return -EBADMSG;
-        return 0;
-}
-
 /* ---- members ---------------------------------------------------------------------- */
 
 enum field {
@@ -292,6 +282,7 @@ static bool read_args(struct reader *r)
         if (r->json->at < r->json->end && read_args_fast(r))
                 return true;
         r->n_args = COSMOS_EVENT_ARGS + 1;
+        cosmos__json_skip_space(r->json); /* a key that was expected leaves it */
         if (r->json->at == r->json->end || *r->json->at != '[')
                 return cosmos__json_value(r->json, &value);
         r->n_args = 0;
@@ -402,6 +393,7 @@ static void get_u64(struct reader *r, enum field field, uint32_t bit, uint64_t *
         }
 }
 
+/* RFC 3339 in UTC, "2026-11-23T04:20:11.123456789Z", 0 to 9 decimals, from 1970 to 2262 (what fits into 64 bits). */
 static bool read_timestamp(struct cosmos__trace_line *line, const char *text, size_t n)
 {
         if (n <= COSMOS__SECOND_LENGTH)

@@ -39,8 +39,4 @@ int cosmos__trace_parse(struct cosmos__trace_line *line, uint8_t *data, size_t n
 
 void cosmos__trace_line_free(struct cosmos__trace_line *line);
 
-/* RFC 3339 in UTC, "2026-11-23T04:20:11.123456789Z", 0 to 9 decimals,
- * from 1970 to 2262 (what fits into 64 bits). 0 or -EBADMSG. */
-int cosmos__timestamp_parse(const char *text, size_t n, int64_t *ret_ns, uint32_t *ret_digits);
-
 #endif

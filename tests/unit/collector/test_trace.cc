@@ -62,10 +62,13 @@ std::string without(const std::string &key)
 
 int timestamp(const std::string &text, int64_t *ns, uint32_t *digits)
 {
-        std::vector<char> bytes(text.begin(), text.end());
+        const Result got = parse(R"({"pid":1,"comm":"c","syscall":"s","timestamp":")" + text + "\"}");
 
-        bytes.shrink_to_fit();
-        return cosmos__timestamp_parse(bytes.data(), bytes.size(), ns, digits);
+        if (got.r != 1)
+                return -EBADMSG;
+        *ns = got.event->timestamp;
+        *digits = got.event->timestamp_digits;
+        return 0;
 }
 
 } // namespace

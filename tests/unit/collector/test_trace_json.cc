@@ -98,7 +98,7 @@ void check_call(const json_t *json, const cosmos_event &e)
                           i < e.n_args ? strtoull(json_string_value(json_array_get(args, i)), nullptr, 16) : unset);
 }
 
-/* With a parser that has read other lines before. */
+/* With a parser that has read other lines before, and one that has not. */
 void check(cosmos__trace_line *line, const std::string &text)
 {
         const char *fault = compare_with_jansson(reinterpret_cast<const uint8_t *>(text.data()), text.size());
@@ -107,7 +107,18 @@ void check(cosmos__trace_line *line, const std::string &text)
 
         ASSERT_EQ(fault, nullptr) << text;
         bytes.shrink_to_fit();
+        std::vector<uint8_t> again = bytes;
         int r = cosmos__trace_parse(line, bytes.data(), bytes.size(), &diag);
+        cosmos__trace_line fresh = {};
+        cosmos_diag fresh_diag = {""};
+
+        /* What came before changes nothing. */
+        ASSERT_EQ(cosmos__trace_parse(&fresh, again.data(), again.size(), &fresh_diag), r) << text;
+        ASSERT_STREQ(diag.text, fresh_diag.text) << text;
+        if (r == 1) {
+                ASSERT_EQ(memcmp(line->event.args, fresh.event.args, sizeof(fresh.event.args)), 0) << text;
+        }
+        cosmos__trace_line_free(&fresh);
         json_error_t error = {};
         json_t *json = json_loadb(text.data(), text.size(), JSON_REJECT_DUPLICATES, &error);
         bool is_json = json_is_object(json) && text.find('\0') == std::string::npos;
@@ -166,6 +177,27 @@ TEST(TraceJson, TheCorpusIsReadAsJanssonReadsIt)
         for (const std::string &text : seeds())
                 for (int twice = 0; twice < 2; twice++)
                         ASSERT_NO_FATAL_FAILURE(check(&line, text));
+        cosmos__trace_line_free(&line);
+}
+
+/* As Python's json.dumps() writes lines: again and again, as a parser expects the fields of the line before. */
+TEST(TraceJson, SpacesBehindColonsAndCommas)
+{
+        std::string text = LINES[0];
+        cosmos__trace_line line = {};
+
+        for (size_t at = 0; (at = text.find_first_of(":,", at)) != std::string::npos; at++)
+                if (text[at - 1] == '"' || text[at + 1] == '"' || text[at + 1] == '[')
+                        text.insert(++at, 1, ' ');
+        for (int i = 0; i < 3; i++) {
+                std::vector<uint8_t> bytes(text.begin(), text.end());
+                cosmos_diag diag = {""};
+
+                ASSERT_EQ(cosmos__trace_parse(&line, bytes.data(), bytes.size(), &diag), 1) << diag.text << text;
+                EXPECT_EQ(line.event.n_args, 6u);
+                EXPECT_STREQ(line.event.path, "/etc/my.cnf");
+                ASSERT_NO_FATAL_FAILURE(check(&line, text));
+        }
         cosmos__trace_line_free(&line);
 }
 
