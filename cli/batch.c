@@ -19,7 +19,7 @@ struct slot {
 };
 
 struct batch {
-        const struct trace_options *options;
+        struct trace_options options;
         char *const *paths;
         size_t n;
 
@@ -27,11 +27,23 @@ struct batch {
         pthread_cond_t written_more;
         size_t begun, written; /* traces; written <= begun <= written + JOBS_MAX */
         int error;             /* of standard output: the first one */
+        atomic_bool stop;      /* there was one */
         struct slot slots[JOBS_MAX];
         struct batch_result *result;
 };
 
 /* ---- written: in the order of the traces ---------------------------------------------- */
+
+/* Where the last line ends: what stands behind it was not written whole. */
+static off_t whole_lines(FILE *spool)
+{
+        off_t at = lseek(fileno(spool), 0, SEEK_END);
+        char c;
+
+        while (at > 0 && pread(fileno(spool), &c, 1, at - 1) == 1 && c != '\n')
+                at--;
+        return at;
+}
 
 static int copy_all(FILE *from, int to)
 {
@@ -62,14 +74,24 @@ static void add_stats(struct cosmos_detector_stats *sum, const struct cosmos_det
         sum->anomalous_sequences += s->anomalous_sequences;
 }
 
+static void say_error(const char *name, const struct slot *s)
+{
+        struct cosmos_diag named = s->diag;
+
+        if (!strstr(s->diag.text, name)) /* the output's errors */
+                snprintf(named.text, sizeof(named.text), "%s: %.*s", name, (int)sizeof(named.text) - 300,
+                         s->diag.text[0] ? s->diag.text : strerror(-s->error));
+        cli_fail(s->error, &named);
+}
+
 static void say_of(const struct batch *b, const char *path, const struct slot *s)
 {
         const struct cosmos_detector_stats *d = &s->result.stats;
         char name[256];
 
+        cli_printable(name, sizeof(name), strcmp(path, "-") == 0 ? "standard input" : path);
         if (s->error < 0)
-                cli_fail(s->error, &s->diag);
-        copy_printable(name, sizeof(name), path);
+                say_error(name, s);
         if (b->n > 1 && d->anomalous)
                 cli_say("%s: ANOMALOUS: %" PRIu64 " windows (in %" PRIu64 " sequences), the worst with %.3f", name,
                         d->anomalous, d->anomalous_sequences, s->result.worst.score);
@@ -82,10 +104,14 @@ static void add_result(struct batch_result *sum, const char *path, const struct 
         const struct trace_result *r = &s->result;
 
         add_stats(&sum->stats, &r->stats);
-        sum->failed += s->error < 0;
-        sum->anomalous += r->stats.anomalous > 0;
-        sum->normal += s->error == 0 && !r->stats.anomalous && r->stats.normal;
-        sum->unscored += s->error == 0 && !r->stats.anomalous && !r->stats.normal;
+        if (s->error < 0)
+                sum->failed++;
+        else if (r->stats.anomalous)
+                sum->anomalous++;
+        else if (r->stats.normal)
+                sum->normal++;
+        else
+                sum->unscored++;
         if (r->worst.any && (!sum->worst.any || r->worst.score > sum->worst.score)) {
                 sum->worst = r->worst;
                 sum->worst_trace = path;
@@ -101,9 +127,12 @@ static void write_done(struct batch *b)
                 const char *path = b->paths[b->written];
 
                 if (s->spool) {
+                        if (s->error < 0 && ftruncate(fileno(s->spool), whole_lines(s->spool)) < 0)
+                                b->error = -errno;
                         if (b->error == 0)
                                 b->error = copy_all(s->spool, STDOUT_FILENO);
                         fclose(s->spool);
+                        atomic_store(&b->stop, b->error < 0);
                 }
                 say_of(b, path, s);
                 add_result(b->result, path, s);
@@ -119,7 +148,7 @@ static bool next_trace(struct batch *b, size_t *ret)
 {
         while (b->error == 0 && b->begun < b->n && b->begun - b->written == JOBS_MAX)
                 pthread_cond_wait(&b->written_more, &b->lock);
-        if (b->error < 0 || b->begun == b->n)
+        if (b->error < 0 || b->begun == b->n || cli_stop_signals > 1)
                 return false;
         *ret = b->begun++;
         b->slots[*ret % JOBS_MAX] = (struct slot){0};
@@ -137,7 +166,7 @@ static void score_one(struct batch *b, const char *path, struct slot *s)
                         return;
                 }
         }
-        s->error = score_trace(b->options, path, b->n > 1 ? path : NULL, s->spool ? fileno(s->spool) : STDOUT_FILENO,
+        s->error = score_trace(&b->options, path, b->n > 1 ? path : NULL, s->spool ? fileno(s->spool) : STDOUT_FILENO,
                                &s->result, &s->diag);
 }
 
@@ -171,7 +200,8 @@ int score_traces(const struct trace_options *options, char *const *paths, size_t
         *ret = (struct batch_result){.stats.size = sizeof(ret->stats)};
         if (!b)
                 return -ENOMEM;
-        b->options = options;
+        b->options = *options;
+        b->options.stop = &b->stop;
         b->paths = paths;
         b->n = n;
         b->result = ret;
@@ -183,6 +213,7 @@ int score_traces(const struct trace_options *options, char *const *paths, size_t
         while (started > 0)
                 pthread_join(threads[--started], NULL);
         r = b->error;
+        ret->stopped = n - b->written;
         if (r < 0)
                 snprintf(reterr->text, sizeof(reterr->text), "cannot write the scores: %s", strerror(-r));
         pthread_cond_destroy(&b->written_more);

@@ -13,6 +13,7 @@ struct batch_result {
         struct worst worst;
         const char *worst_trace;
         size_t normal, anomalous, unscored, failed; /* traces */
+        size_t stopped;                             /* those that a second stop signal came before */
 };
 
 /*

@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "common.h"
 
+#include <fcntl.h>
 #include <poll.h>
 #include <pthread.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <time.h>
 #include <unistd.h>
@@ -55,17 +57,38 @@ struct cosmos_log cli_log(void)
         return (struct cosmos_log){.line = say_line};
 }
 
-static void count_signal(int number)
+const char *cli_printable(char *room, size_t size, const char *text)
 {
-        (void)number;
-        cli_stop_signals++;
+        size_t i = 0;
+
+        for (; text && text[i] && i + 1 < size; i++)
+                room[i] = text[i] >= 0x20 && text[i] < 0x7f ? text[i] : '?';
+        room[i] = 0;
+        return room;
 }
 
-void cli_catch_signals(void)
+void cli_open_standard(void)
+{
+        for (int fd = 0; fd <= 2; fd++)
+                if (fcntl(fd, F_GETFD) < 0 && open("/dev/null", fd == 2 ? O_WRONLY : O_RDONLY) != fd)
+                        exit(EXIT_ERROR);
+}
+
+static int counted; /* stop signals; 0: all */
+
+static void count_signal(int number)
+{
+        cli_stop_signals++;
+        if (cli_stop_signals == counted)
+                signal(number, SIG_DFL);
+}
+
+void cli_catch_signals(int most)
 {
         const int stops[] = {SIGINT, SIGTERM, SIGHUP, SIGALRM};
         struct sigaction count = {.sa_handler = count_signal}, ignore = {.sa_handler = SIG_IGN};
 
+        counted = most;
         for (size_t i = 0; i < sizeof(stops) / sizeof(*stops); i++)
                 sigaction(stops[i], &count, NULL);
         sigaction(SIGPIPE, &ignore, NULL);

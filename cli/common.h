@@ -27,8 +27,16 @@ int cli_fail(int error, const struct cosmos_diag *diag);
 /* A hook that says each line. */
 struct cosmos_log cli_log(void);
 
-/* Count stop signals from now on, and ignore SIGPIPE. */
-void cli_catch_signals(void);
+/* Descriptors 0 to 2 that were closed become /dev/null, without writing for standard output: nothing else that is
+ * opened is to be taken for them. */
+void cli_open_standard(void);
+
+/* Count stop signals from now on, and ignore SIGPIPE. Of them the first `most` are counted, the next one kills; 0:
+ * all are counted. */
+void cli_catch_signals(int most);
+
+/* Bytes from outside for a terminal: printable ASCII only. Returns `room`. */
+const char *cli_printable(char *room, size_t size, const char *text);
 
 /* "Try 'NAME --help'." Returns EXIT_ERROR. */
 int cli_usage_error(void);

@@ -440,10 +440,11 @@ int main(int argc, char **argv)
         int r;
 
         cli_name = "cosmos-collect";
+        cli_open_standard();
         r = parse_arguments(argc, argv, &arguments);
         if (r >= 0)
                 return r;
-        cli_catch_signals();
+        cli_catch_signals(0);
         r = run(&c, &arguments);
         if (r == EXIT_OK)
                 summarise(&c, !arguments.replay);

@@ -60,12 +60,13 @@ struct arguments {
 
 static int parse_threshold(const char *text, struct arguments *a)
 {
+        char shown[64];
         char *end;
 
         a->threshold = strtod(text, &end);
         a->has_threshold = true;
         if (*end || end == text || !isfinite(a->threshold)) {
-                cli_say("--threshold '%s': give a number", text);
+                cli_say("--threshold '%s': give a number", cli_printable(shown, sizeof(shown), text));
                 return cli_usage_error();
         }
         return EXIT_OK;
@@ -73,6 +74,7 @@ static int parse_threshold(const char *text, struct arguments *a)
 
 static int parse_precision(const char *text, struct arguments *a)
 {
+        char shown[64];
         const enum cosmos_precision all[] = {COSMOS_PRECISION_F32, COSMOS_PRECISION_INT8};
 
         for (size_t i = 0; i < sizeof(all) / sizeof(*all); i++)
@@ -80,18 +82,19 @@ static int parse_precision(const char *text, struct arguments *a)
                         a->precision = all[i];
                         return EXIT_OK;
                 }
-        cli_say("--precision '%s': give f32 or int8", text);
+        cli_say("--precision '%s': give f32 or int8", cli_printable(shown, sizeof(shown), text));
         return cli_usage_error();
 }
 
 static int parse_jobs(const char *text, struct arguments *a)
 {
+        char shown[64];
         char *end;
 
         errno = 0;
         a->jobs = strtoul(text, &end, 10);
         if (*end || *text < '0' || *text > '9' || errno || a->jobs < 1 || a->jobs > JOBS_MAX) {
-                cli_say("--jobs '%s': give a number from 1 to %d", text, JOBS_MAX);
+                cli_say("--jobs '%s': give a number from 1 to %d", cli_printable(shown, sizeof(shown), text), JOBS_MAX);
                 return cli_usage_error();
         }
         return EXIT_OK;
@@ -168,6 +171,8 @@ static void say_traces(const struct batch_result *b, size_t n)
         if (n > 1)
                 cli_say("%zu traces: %zu normal, %zu anomalous, %zu without a score, %zu failed", n, b->normal,
                         b->anomalous, b->unscored, b->failed);
+        if (b->stopped)
+                cli_say("stopped by a signal: %zu traces were not begun", b->stopped);
 }
 
 static void say_worst(const struct batch_result *b, size_t n)
@@ -177,7 +182,7 @@ static void say_worst(const struct batch_result *b, size_t n)
 
         if (!w->any)
                 return;
-        copy_printable(trace, sizeof(trace), b->worst_trace);
+        cli_printable(trace, sizeof(trace), b->worst_trace);
         cli_say("worst: %.3f, %s (pid %d)%s%s%s%s%s%s", w->score, w->comm, w->pid, *w->container ? " in " : "",
                 w->container, n > 1 ? " of " : "", n > 1 ? trace : "", *w->why ? ": " : "", w->why);
 }
@@ -227,7 +232,7 @@ static int score(const struct arguments *a, const struct trace_options *options,
                 return EXIT_ERROR;
         cosmos_model_get_info(options->model, &info);
         summarise(&b, a->n_traces, a->has_threshold ? a->threshold : info.threshold);
-        if (b.failed)
+        if (b.failed || b.stopped)
                 return EXIT_ERROR;
         return b.stats.anomalous ? EXIT_ANOMALY : b.stats.normal ? EXIT_OK : EXIT_ERROR;
 }
@@ -256,10 +261,12 @@ int main(int argc, char **argv)
         int r;
 
         cli_name = "cosmos-score";
+        cli_open_standard();
         r = parse_arguments(argc, argv, &arguments);
         if (r >= 0)
                 return r;
-        if (arguments.n_traces == 1 && strcmp(arguments.traces[0], "-") == 0)
-                cli_catch_signals();
+        for (size_t i = 0; i < arguments.n_traces; i++)
+                if (strcmp(arguments.traces[i], "-") == 0)
+                        cli_catch_signals(2);
         return run(&arguments);
 }

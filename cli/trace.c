@@ -13,26 +13,18 @@ struct scoring {
         cosmos_sink *output, *sink;
         cosmos_detector *detector;
         struct worst worst;
+        struct cosmos_diag diag; /* of the output: all that the detector is told is that it failed */
 };
 
 /* ---- scores --------------------------------------------------------------------- */
-
-void copy_printable(char *room, size_t size, const char *text)
-{
-        size_t i = 0;
-
-        for (; text && text[i] && i + 1 < size; i++)
-                room[i] = text[i] >= 0x20 && text[i] < 0x7f ? text[i] : '?';
-        room[i] = 0;
-}
 
 static void describe_surprise(struct worst *w, const struct cosmos_surprise *s)
 {
         char syscall[32], detail[80], expected[32];
 
-        copy_printable(syscall, sizeof(syscall), s->syscall);
-        copy_printable(detail, sizeof(detail), s->detail);
-        copy_printable(expected, sizeof(expected), s->expected[0] ? s->expected[0] : "nothing");
+        cli_printable(syscall, sizeof(syscall), s->syscall);
+        cli_printable(detail, sizeof(detail), s->detail);
+        cli_printable(expected, sizeof(expected), s->expected[0] ? s->expected[0] : "nothing");
         snprintf(w->why, sizeof(w->why), "%s%s%s (%.1f nats); expected %s (p %.2f)", syscall, *detail ? " " : "",
                  detail, s->nll, expected, s->expected_p[0]);
 }
@@ -45,14 +37,14 @@ static int take_score(void *userdata, const struct cosmos_score *score)
 
         if (score->verdict != COSMOS_INDETERMINATE && (!w->any || score->score > w->score)) {
                 *w = (struct worst){.any = true, .score = score->score, .pid = score->pid};
-                copy_printable(w->comm, sizeof(w->comm), score->comm);
-                copy_printable(w->container, sizeof(w->container),
-                               score->container_name ? score->container_name : score->container_id);
+                cli_printable(w->comm, sizeof(w->comm), score->comm);
+                cli_printable(w->container, sizeof(w->container),
+                              score->container_name ? score->container_name : score->container_id);
                 if (score->n_why)
                         describe_surprise(w, &score->why[0]);
         }
         named.trace = s->name;
-        return cosmos_sink_write_score(s->output, &named, NULL);
+        return cosmos_sink_write_score(s->output, &named, &s->diag);
 }
 
 /* ---- wiring ------------------------------------------------------------------------ */
@@ -86,7 +78,7 @@ static void close_stages(struct scoring *s)
         cosmos_collector_free(s->collector);
 }
 
-static int score(struct scoring *s, struct cosmos_diag *diag)
+static int score(struct scoring *s, const atomic_bool *stop, struct cosmos_diag *diag)
 {
         struct progress_part part = {0};
         int r, q;
@@ -94,7 +86,7 @@ static int score(struct scoring *s, struct cosmos_diag *diag)
         /* A stop signal is the collector's, at the other end of the pipe: its end is
          * ours. A second one means us. */
         while ((r = cosmos_detector_run(s->detector, s->collector, s->resolver, diag)) >= 0 && r != 2 &&
-               cli_stop_signals < 2) {
+               cli_stop_signals < 2 && !atomic_load(stop)) {
                 struct cosmos_detector_stats d = {.size = sizeof(d)};
                 off_t at = lseek(cosmos_collector_fd(s->collector), 0, SEEK_CUR);
 
@@ -119,7 +111,9 @@ int score_trace(const struct trace_options *options, const char *path, const cha
         *ret = (struct trace_result){.stats.size = sizeof(ret->stats)};
         r = open_stages(&s, options, path, fd, reterr);
         if (r == 0)
-                r = score(&s, reterr);
+                r = score(&s, options->stop, reterr);
+        if (r < 0 && s.diag.text[0])
+                *reterr = s.diag;
         if (s.detector)
                 cosmos_detector_get_stats(s.detector, &ret->stats);
         ret->worst = s.worst;

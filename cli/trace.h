@@ -5,12 +5,15 @@
 
 #include "common.h"
 
+#include <stdatomic.h>
+
 /* The same for all traces, and for all threads. */
 struct trace_options {
         cosmos_model *model;
         const cosmos_threshold *threshold; /* NULL: the model's own */
         const struct cli_containers *containers;
         uint32_t why;
+        const atomic_bool *stop; /* it becomes true when no more scores are wanted */
 };
 
 /* The worst window: what the summary says of it. All text is printable ASCII. */
@@ -26,9 +29,6 @@ struct trace_result {
         struct cosmos_detector_stats stats;
         struct worst worst;
 };
-
-/* Bytes from outside for a terminal: printable ASCII only. */
-void copy_printable(char *room, size_t size, const char *text);
 
 /* Score the trace at `path` ("-": standard input) and write its scores, as JSON Lines, to
  * `fd`. `name` stands in each of them (NULL: no name). `ret` holds what there is so far also

@@ -128,7 +128,7 @@ static ssize_t begin(struct cosmos__input *in, uint8_t *data, size_t n)
         if (size < sizeof(MAGIC) || memcmp(data, MAGIC, sizeof(MAGIC)) != 0)
                 return (ssize_t)size;
         r = begin_gzip(in, data, size);
-        return r < 0 ? r : inflate_bytes(in, data, n);
+        return r < 0 ? fault(in, "no memory to decompress it", "") : inflate_bytes(in, data, n);
 }
 
 ssize_t cosmos__input_read(struct cosmos__input *in, void *data, size_t n)

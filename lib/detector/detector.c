@@ -341,14 +341,15 @@ static void queue_end(cosmos_detector *d, const struct cosmos_step *step)
 
 static int check_source(const cosmos_detector *d, const struct cosmos_event *event, struct cosmos_diag *reterr)
 {
-        char source[64];
+        char given[64], learnt[64];
 
         if (!event->source || !d->info.source[0] || strcmp(event->source, d->info.source) == 0)
                 return 0;
         return cosmos__fail(reterr, -COSMOS_EMISMATCH,
                             "the events come from \"%s\", but the model was trained on those of \"%s\", which are cut "
                             "into sequences in another way: train a model on such a trace",
-                            cosmos__quote_str(source, sizeof(source), event->source), d->info.source);
+                            cosmos__quote_str(given, sizeof(given), event->source),
+                            cosmos__quote_str(learnt, sizeof(learnt), d->info.source));
 }
 
 /* A model of all calls that is fed with some would find the others' absence odd, and the other way round. */
@@ -461,6 +462,7 @@ COSMOS_API void cosmos_detector_get_stats(const cosmos_detector *d, struct cosmo
 
 static int set_threshold(cosmos_detector *d, const cosmos_threshold *threshold, struct cosmos_diag *reterr)
 {
+        char quoted[256];
         int r;
 
         d->threshold = threshold;
@@ -470,7 +472,7 @@ static int set_threshold(cosmos_detector *d, const cosmos_threshold *threshold, 
                 return cosmos__fail(reterr, -EINVAL,
                                     "%s: the model has no threshold (cosmos.threshold): give one, or fit one to benign "
                                     "scores",
-                                    cosmos_model_name(d->model));
+                                    cosmos__quote_str(quoted, sizeof(quoted), cosmos_model_name(d->model)));
         r = cosmos_threshold_new_fixed(&d->own_threshold, d->info.threshold, reterr);
         d->threshold = d->own_threshold;
         return r;

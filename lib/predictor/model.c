@@ -149,8 +149,7 @@ static int build_layer(cosmos_model *model, const struct tensors *tensors, uint3
         size_t *memory = &model->info.memory;
         int r;
 
-        layer->units = model->info.units[l];
-        layer->width = cosmos__padded(layer->units);
+        layer->width = cosmos__padded(model->info.units[l]);
         layer->h = model->state_size;
         layer->c = layer->h + layer->width;
         model->state_size = layer->c + layer->width;

@@ -18,7 +18,6 @@
 #include <stdatomic.h>
 
 struct cosmos__layer {
-        size_t units;
         size_t width;                  /* units, padded */
         size_t h, c;                   /* where its h and c are in a session's state */
         struct cosmos__weights kernel; /* of the layer below's h; none in the first, see tables */

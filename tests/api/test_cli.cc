@@ -390,6 +390,50 @@ TEST(CliScore, SaysOnceThatSeveralCannotBeWritten)
         EXPECT_EQ(count_lines(r.err, "No space left on device"), 1) << r.err;
 }
 
+/* With a shell's redirections. */
+Result in_shell(const std::string &command, Arguments arguments)
+{
+        arguments.insert(arguments.begin(), {"-c", command, score});
+        return run("/bin/sh", arguments);
+}
+
+TEST(CliScore, AClosedStandardOutputIsAnError)
+{
+        for (const Arguments &a : {Arguments{"-t", "1", model, trace}, Arguments{"-t", "1", model, trace, trace}}) {
+                Result r = in_shell("exec \"$0\" \"$@\" >&-", a);
+
+                EXPECT_EQ(r.status, 2) << r.err;
+                EXPECT_TRUE(contains(r.err, "Bad file descriptor")) << r.err;
+        }
+}
+
+TEST(CliScore, WhatHasNoRoomForItsScoresCostsNoOther)
+{
+        std::string much;
+
+        for (int i = 0; i < 5000; i++)
+                much += line(7, "read");
+        File big(much);
+        Result r = in_shell("(ulimit -f 24; trap '' XFSZ; \"$0\" \"$@\"; echo \"status $?\" >&2) | cat",
+                            {"-t", "1", model, big.path(), trace});
+
+        EXPECT_TRUE(contains(r.err, "status 2")) << r.err;
+        EXPECT_TRUE(contains(r.err, std::string(big.path()) + ": ") && contains(r.err, "File too large")) << r.err;
+        EXPECT_TRUE(contains(r.out, named(trace, trace)));
+        EXPECT_EQ(count_lines(r.out), count_lines(r.out, "{\"timestamp\""));
+        EXPECT_EQ(count_lines(r.out), count_lines(r.out, "\"model\":\"" + model + "\"}"));
+}
+
+TEST(CliScore, NothingIsScoredForAnOutputThatIsGone)
+{
+        int full = open("/dev/full", O_WRONLY | O_CLOEXEC);
+        Pipe pipe; /* which never ends */
+        Process p(score, {"-t", "1", "-j", "2", model, trace, "-"}, pipe.fds[0], full);
+
+        close(full);
+        EXPECT_EQ(p.wait().status, 2);
+}
+
 TEST(CliScore, InThePrecisionThatIsAskedFor)
 {
         const std::string f32 = run(score, {"-t", "1", "-p", "f32", model, trace}).out;
