@@ -345,13 +345,20 @@ struct {
         __type(value, struct pending);
 } pendings SEC(".maps");
 
-/* Two programs may find the same thread at once: only one of them is told that it is new. */
-static struct thread *keep(struct task_struct *task, const struct pending *p, bool *ret_new)
+static __always_inline void add_thread(uint32_t container, int n)
+{
+        struct wire_state_of *state = bpf_map_lookup_elem(&containers, &container);
+
+        if (state)
+                __sync_fetch_and_add(&state->threads, n);
+}
+
+/* Two programs may find the same thread at once: for one of them it is new, and counted. */
+static struct thread *keep(struct task_struct *task, const struct pending *p)
 {
         struct thread *t = bpf_task_storage_get(&threads, task, NULL, BPF_LOCAL_STORAGE_GET_F_CREATE);
 
-        *ret_new = t && __sync_fetch_and_add(&t->kept, 1) == 0;
-        if (!*ret_new)
+        if (!t || __sync_fetch_and_add(&t->kept, 1))
                 return t;
         t->start = task->start_boottime;
         t->proc_start = task->group_leader->start_boottime;
@@ -360,7 +367,28 @@ static struct thread *keep(struct task_struct *task, const struct pending *p, bo
         t->container = p->container;
         t->mounts = p->mounts;
         t->lost = p->lost;
+        add_thread(p->container, 1);
         return t;
+}
+
+/* A thread that waits to be followed is counted by itself, so that it does not matter who finds it, and when. */
+static bool wait_for(uint32_t tid, const struct pending *p)
+{
+        __sync_fetch_and_add(&shared.pending, 1); /* first: who sees 0 does not look */
+        if (bpf_map_update_elem(&pendings, &tid, p, BPF_NOEXIST) < 0) {
+                __sync_fetch_and_sub(&shared.pending, 1);
+                return false;
+        }
+        add_thread(p->container, 1);
+        return true;
+}
+
+static void wait_no_more(uint32_t tid, uint32_t container)
+{
+        if (bpf_map_delete_elem(&pendings, &tid) < 0)
+                return;
+        __sync_fetch_and_sub(&shared.pending, 1);
+        add_thread(container, -1);
 }
 
 /*
@@ -370,25 +398,12 @@ static struct thread *keep(struct task_struct *task, const struct pending *p, bo
  */
 static struct thread *track(struct task_struct *task, uint32_t container, uint32_t flags, uint32_t mounts)
 {
-        struct wire_state_of *state = bpf_map_lookup_elem(&containers, &container);
         struct pending p = {.container = container, .flags = flags, .mounts = mounts};
-        bool is_new;
-        struct thread *t = keep(task, &p, &is_new);
+        struct thread *t = keep(task, &p);
         uint32_t tid = task->pid;
 
-        if (!t) {
-                if (bpf_map_lookup_elem(&pendings, &tid))
-                        return NULL;
-                if (bpf_map_update_elem(&pendings, &tid, &p, BPF_NOEXIST) < 0) {
-                        __sync_fetch_and_add(&counter()->untracked, 1);
-                        return NULL;
-                }
-                __sync_fetch_and_add(&shared.pending, 1);
-        } else if (!is_new) {
-                return t;
-        }
-        if (state)
-                __sync_fetch_and_add(&state->threads, 1);
+        if (!t && !bpf_map_lookup_elem(&pendings, &tid) && !wait_for(tid, &p))
+                __sync_fetch_and_add(&counter()->untracked, 1);
         return t;
 }
 
@@ -398,15 +413,27 @@ static __noinline struct thread *adopt(struct task_struct *task)
         uint32_t tid = task->pid;
         struct pending *p = bpf_map_lookup_elem(&pendings, &tid), copy;
         struct thread *t;
-        bool is_new;
 
         if (!p)
                 return NULL;
         copy = *p;
-        t = keep(task, &copy, &is_new);
-        if (t && bpf_map_delete_elem(&pendings, &tid) == 0)
-                __sync_fetch_and_sub(&shared.pending, 1);
+        t = keep(task, &copy);
+        if (t)
+                wait_no_more(tid, copy.container);
         return t;
+}
+
+/* A thread that executes a program takes the number of its process's first one. */
+static __noinline void renumber(uint32_t from, uint32_t to)
+{
+        struct pending *p = bpf_map_lookup_elem(&pendings, &from), copy;
+
+        if (!p)
+                return;
+        copy = *p;
+        if (!wait_for(to, &copy))
+                __sync_fetch_and_add(&counter()->untracked, 1);
+        wait_no_more(from, copy.container);
 }
 
 /* Its call is lost then, if it would have been told. */
@@ -832,11 +859,14 @@ int BPF_PROG(cosmos_fork, struct task_struct *parent, struct task_struct *child)
 SEC("tp_btf/sched_process_exec")
 int BPF_PROG(cosmos_exec, struct task_struct *task, int old_pid, struct linux_binprm *bprm)
 {
-        struct thread *t = thread_of(task);
         struct wire_call *c;
+        struct thread *t;
 
         if (shared.stopped)
                 return 0;
+        if (old_pid != task->pid && shared.pending)
+                renumber(old_pid, task->pid);
+        t = thread_of(task);
         if (!t) { /* perhaps a thread that nobody has looked at yet: see cosmos_attach() */
                 uint32_t container = container_of_task(task, 0);
 
@@ -917,7 +947,8 @@ int BPF_PROG(cosmos_exit, struct task_struct *task)
 {
         struct thread *t = thread_of(task);
         struct wire_state_of *state;
-        uint32_t container, tid = task->pid;
+        uint32_t container = 0, tid = task->pid;
+        struct pending *p;
 
         if (shared.stopped)
                 return 0;
@@ -927,21 +958,18 @@ int BPF_PROG(cosmos_exit, struct task_struct *task)
                         tell_exit(task, t);
                 t->lost = 0;
                 container = t->container;
-        } else { /* to the last it could not be followed */
-                struct pending *p = shared.pending ? bpf_map_lookup_elem(&pendings, &tid) : NULL;
-
-                if (!p)
-                        return 0;
+                add_thread(container, -1);
+        }
+        p = shared.pending ? bpf_map_lookup_elem(&pendings, &tid) : NULL;
+        if (p) { /* to the last it could not be followed; or another program has just said so */
+                if (!t)
+                        __sync_fetch_and_add(&counter()->untracked, 1);
                 container = p->container;
-                bpf_map_delete_elem(&pendings, &tid);
-                __sync_fetch_and_sub(&shared.pending, 1);
-                __sync_fetch_and_add(&counter()->untracked, 1);
+                wait_no_more(tid, container);
         }
         state = bpf_map_lookup_elem(&containers, &container);
-        if (!state)
-                return 0;
-        __sync_fetch_and_sub(&state->threads, 1);
-        stop_if_empty(container, state);
+        if (state)
+                stop_if_empty(container, state);
         return 0;
 }
 
@@ -955,6 +983,8 @@ int BPF_PROG(cosmos_attach, struct cgroup *cgroup, const char *path, struct task
         uint32_t container;
 
         if (shared.stopped || thread_of(task)) /* a member stays one, wherever it moves */
+                return 0;
+        if (task->flags & PF_EXITING) /* it ended while it was moved: its end is not told any more */
                 return 0;
         bpf_probe_read_kernel(&address, sizeof(address), ctx); /* `cgroup` as a number */
         container = container_of_cgroup(address, 0);
