@@ -12,6 +12,7 @@
 #include "trainer/network.h"
 
 #include "base/base.h"
+#include "trainer/random.h"
 
 #include <errno.h>
 #include <math.h>
@@ -414,19 +415,11 @@ static void multiply(const struct cosmos__network *n, size_t rows, cosmos__real 
         });
 }
 
-static uint64_t mixed(uint64_t x) /* splitmix64 (Steele et al. 2014) */
-{
-        x += UINT64_C(0x9e3779b97f4a7c15);
-        x = (x ^ (x >> 30)) * UINT64_C(0xbf58476d1ce4e5b9);
-        x = (x ^ (x >> 27)) * UINT64_C(0x94d049bb133111eb);
-        return x ^ (x >> 31);
-}
-
 /* to[u] = from[u], or 0 where the unit is dropped (Srivastava et al. 2014; of the connections that are not recurrent:
  * Zaremba et al. 2014). The same ones on the way back: they follow from the row. */
 static void drop(const struct cosmos__network *n, size_t l, size_t row, cosmos__real *to, const cosmos__real *from)
 {
-        const uint32_t base = (uint32_t)mixed(n->pass->noise ^ (uint64_t)l << 56 ^ row);
+        const uint32_t base = (uint32_t)cosmos__mix(n->pass->noise ^ (uint64_t)l << 56 ^ row);
         const uint32_t least = (uint32_t)((double)n->pass->dropout * 4294967296.0);
         const cosmos__real kept = (cosmos__real)(1 / (1 - (double)n->pass->dropout));
 
