@@ -31,19 +31,58 @@ extern "C" {
 
 /* ---- token: what a model is told of one call ------------------------------ */
 
-#define COSMOS_TOKEN_FIELDS 4
+#define COSMOS_TOKEN_FIELDS 6
 
 /* The fields of a token, in their fixed order. A model's scheme says which it
- * reads; the first is what it predicts. */
+ * reads; the first is what it predicts. All but the name are classes of the call
+ * as it was seen, so 0 also stands for what the source does not know. */
 enum cosmos_token_field {
         COSMOS_TOKEN_NAME = 0,  /* id of the call's name in the vocabulary */
         COSMOS_TOKEN_ERRNO = 1, /* 0: success or no result known, 1..133: that errno, 134: any other */
+        COSMOS_TOKEN_SIZE = 2,  /* class of the bytes that were read or written, 0: none or not known */
+        COSMOS_TOKEN_FD = 3,    /* enum cosmos_fd_kind; 0: none or not known */
+        COSMOS_TOKEN_PATH = 4,  /* enum cosmos_path_class; 0: none or not known */
+        COSMOS_TOKEN_ARGS = 5,  /* cosmos_args_class() */
 };
 #define COSMOS_TOKEN_ERRNO_SIZE 135u
 
 struct cosmos_token {
         uint32_t field[COSMOS_TOKEN_FIELDS]; /* ids; fields outside the scheme are 0 */
+        /* Share of the latest calls of the sequence, this one included, that have this call's
+         * name: 0..1; 0 outside the scheme and before the first call. */
+        float frequency;
 };
+
+/* ---- scheme: which fields there are, and how fine they are -------------------- */
+
+#define COSMOS_TOKEN_FREQUENCY_MAX 1000u
+
+struct cosmos_token_scheme {
+        uint32_t fields; /* bit `1u << field` for each; that of the name is always set */
+        /* Classes for each octave of COSMOS_TOKEN_SIZE: 1, 2 or 4; 0 without that field. As in
+         * cosmos_size_class(), which is that of 2, none, 1..7 and 8..31 bytes are a class each. */
+        uint32_t size;
+        uint32_t frequency; /* calls in the window, 1..COSMOS_TOKEN_FREQUENCY_MAX; 0: no frequency */
+};
+
+/* "name", "errno", "size", "fd", "path", "args"; NULL for any other. Static.
+ * A model's table of the field is the tensor `embedding.NAME.weight`. */
+const char *cosmos_token_field_name(enum cosmos_token_field field);
+/* Ids of a field of the scheme; 0 for the name, of which the vocabulary decides,
+ * and for a field that is not in the scheme. */
+uint32_t cosmos_token_field_size(const struct cosmos_token_scheme *scheme, enum cosmos_token_field field);
+
+/*
+ * A scheme's text, as in a model's `cosmos.tokens`: fields by name in their order, with commas
+ * between; "size" with its classes, "size/octave", "size/half" or "size/quarter"; at the end
+ * "frequency/CALLS". "name,errno,size/half,fd,path,args,frequency/100" has all.
+ * -EINVAL if it is not one; `ret` is untouched then.
+ */
+int cosmos_token_scheme_parse(struct cosmos_token_scheme *ret, const char *text, struct cosmos_diag *reterr);
+/* The inverse, for a scheme as parse() gives it, in `buf` of `size` bytes, of which COSMOS_TOKEN_SCHEME_TEXT
+ * are enough for any. Returns `buf`. */
+#define COSMOS_TOKEN_SCHEME_TEXT 64
+const char *cosmos_token_scheme_text(const struct cosmos_token_scheme *scheme, char *buf, size_t size);
 
 /* ---- vocabulary: call names to ids ---------------------------------------- */
 
@@ -82,6 +121,8 @@ struct cosmos_sequencer_options {
         enum cosmos_unit unit;  /* thread: events without tid are -COSMOS_EMISMATCH */
         uint32_t max_sequences; /* open at once; 0: 16384 */
         uint64_t idle_ns;       /* 0: 600 s */
+        /* Which fields a token has; NULL: "name,errno". Copied. */
+        const struct cosmos_token_scheme *tokens;
 };
 
 typedef struct cosmos_sequencer cosmos_sequencer;
@@ -155,6 +196,8 @@ struct cosmos_corpus_options {
          * ends the reading with -ECANCELED. */
         int (*progress)(void *userdata, uint64_t calls, double share);
         void *userdata;
+        /* Which fields a token has; NULL: "name,errno". Copied. */
+        const struct cosmos_token_scheme *tokens;
 };
 
 /*
@@ -178,6 +221,8 @@ size_t cosmos_corpus_calls(const cosmos_corpus *corpus);
 const uint64_t *cosmos_corpus_offsets(const cosmos_corpus *corpus);
 /* [calls][COSMOS_TOKEN_FIELDS], row by row. */
 const uint32_t *cosmos_corpus_tokens(const cosmos_corpus *corpus);
+/* [calls] the tokens' frequencies; NULL where the scheme has none. */
+const float *cosmos_corpus_frequency(const cosmos_corpus *corpus);
 /* [calls] ns since 1970. */
 const int64_t *cosmos_corpus_timestamps(const cosmos_corpus *corpus);
 /* comm of the first call of a sequence, below cosmos_corpus_sequences(); "" if not known. Bytes that the

@@ -30,6 +30,7 @@ struct cosmos_corpus {
         size_t n_sequences, n_calls;
         uint64_t *offsets;
         uint32_t *tokens;
+        float *frequency; /* NULL: not in the scheme */
         int64_t *timestamps;
 };
 
@@ -200,7 +201,7 @@ static int read_trace(struct reading *reading, cosmos_collector *collector, stru
 }
 
 /* Calls in the order of the trace to the arrays, in the order of the sequences. */
-static int lay_out(cosmos_corpus *corpus, const struct call *calls)
+static int lay_out(cosmos_corpus *corpus, const struct call *calls, bool with_frequency)
 {
         _cleanup_free_ uint64_t *next = NULL;
         size_t n = corpus->n_calls;
@@ -208,6 +209,11 @@ static int lay_out(cosmos_corpus *corpus, const struct call *calls)
         corpus->offsets = calloc(corpus->n_sequences + 1, sizeof(*corpus->offsets));
         corpus->tokens = calloc(n, COSMOS_TOKEN_FIELDS * sizeof(*corpus->tokens));
         corpus->timestamps = calloc(n, sizeof(*corpus->timestamps));
+        if (with_frequency) {
+                corpus->frequency = calloc(n, sizeof(*corpus->frequency));
+                if (!corpus->frequency)
+                        return -ENOMEM;
+        }
         next = calloc(corpus->n_sequences + 1, sizeof(*next));
         if (!corpus->offsets || !corpus->tokens || !corpus->timestamps || !next)
                 return -ENOMEM;
@@ -222,6 +228,8 @@ static int lay_out(cosmos_corpus *corpus, const struct call *calls)
 
                 memcpy(corpus->tokens + at * COSMOS_TOKEN_FIELDS, calls[i].token.field, sizeof(calls[i].token.field));
                 corpus->timestamps[at] = calls[i].timestamp;
+                if (with_frequency)
+                        corpus->frequency[at] = calls[i].token.frequency;
         }
         return 0;
 }
@@ -232,7 +240,7 @@ static int fill_corpus(cosmos_corpus *corpus, const char *path, const struct cos
         struct cosmos_replay_options replay = {.size = sizeof(replay), .log = o->log};
         struct cosmos_resolver_options containers = {
             .size = sizeof(containers), .log = o->log, .select = o->select, .n_select = o->n_select};
-        struct cosmos_sequencer_options sequences = {.size = sizeof(sequences), .unit = o->unit};
+        struct cosmos_sequencer_options sequences = {.size = sizeof(sequences), .unit = o->unit, .tokens = o->tokens};
         _cleanup_(collector_freep) cosmos_collector *collector = NULL;
         _cleanup_(resolver_freep) cosmos_resolver *resolver = NULL;
         _cleanup_(sequencer_freep) cosmos_sequencer *sequencer = NULL;
@@ -252,7 +260,8 @@ static int fill_corpus(cosmos_corpus *corpus, const char *path, const struct cos
         r = read_trace(&reading, collector, reterr);
         if (r == 0) {
                 corpus->n_calls = reading.calls.size / sizeof(struct call);
-                r = corpus->n_calls > 0 ? lay_out(corpus, (const struct call *)(const void *)reading.calls.data)
+                r = corpus->n_calls > 0 ? lay_out(corpus, (const struct call *)(const void *)reading.calls.data,
+                                                  o->tokens && o->tokens->frequency)
                                         : cosmos__fail(reterr, -ENODATA, "%s: holds no call%s",
                                                        cosmos__quote_str(quoted, sizeof(quoted), path),
                                                        o->n_select ? " of the containers that were chosen" : "");
@@ -305,6 +314,11 @@ COSMOS_API const uint32_t *cosmos_corpus_tokens(const cosmos_corpus *corpus)
         return corpus->tokens;
 }
 
+COSMOS_API const float *cosmos_corpus_frequency(const cosmos_corpus *corpus)
+{
+        return corpus->frequency;
+}
+
 COSMOS_API const int64_t *cosmos_corpus_timestamps(const cosmos_corpus *corpus)
 {
         return corpus->timestamps;
@@ -333,6 +347,7 @@ COSMOS_API cosmos_corpus *cosmos_corpus_free(cosmos_corpus *corpus)
         free(corpus->call_set);
         free(corpus->offsets);
         free(corpus->tokens);
+        free(corpus->frequency);
         free(corpus->timestamps);
         free(corpus);
         return NULL;
