@@ -45,7 +45,8 @@ static uint64_t chunks_of(uint64_t calls, uint32_t length)
         return MIN((calls + length - 1) / length, SEQUENCE_CHUNKS);
 }
 
-/* Where each part of a sequence ends. Times within a sequence may step back a little: it is cut at the first late one. */
+/* Where each part of a sequence ends. Times within a sequence may step back a little: it is cut at the first late one.
+ */
 static void ends_of(const int64_t *times, uint64_t begin, uint64_t end, const int64_t cuts[2],
                     uint64_t ret[COSMOS__PARTS])
 {
@@ -139,8 +140,7 @@ static struct cosmos__chunk chunk_of(const struct cosmos__piece *p, uint64_t beg
 
 struct cosmos__chunk cosmos__pieces_draw(const struct cosmos__pieces *pieces, uint32_t length, uint64_t *random)
 {
-        const struct cosmos__piece *p =
-            piece_at(pieces, cosmos__random_below(random, cosmos__pieces_chunks(pieces)));
+        const struct cosmos__piece *p = piece_at(pieces, cosmos__random_below(random, cosmos__pieces_chunks(pieces)));
         uint64_t begin = p->begin;
 
         if (cosmos__random_below(random, p[1].chunks - p->chunks) > 0)
@@ -218,8 +218,8 @@ static void fill_piece(struct cosmos__batch_room *room, uint32_t piece, const st
         }
 }
 
-void cosmos__batch_fill(struct cosmos__batch_room *room, struct cosmos__source_chunk *chunks, uint32_t n, double unknown,
-                        uint64_t noise)
+void cosmos__batch_fill(struct cosmos__batch_room *room, struct cosmos__source_chunk *chunks, uint32_t n,
+                        double unknown, uint64_t noise)
 {
         const uint64_t least = (uint64_t)(unknown * 0x1p64);
 

@@ -17,8 +17,8 @@
 
 /* What chunks are made of: the calls of a corpus, or those that a model has kept. */
 struct cosmos__calls {
-        const uint32_t *tokens;  /* [calls][stride] */
-        const float *frequency;  /* [calls]; NULL: none */
+        const uint32_t *tokens; /* [calls][stride] */
+        const float *frequency; /* [calls]; NULL: none */
         size_t stride;
         uint32_t n_fields;
         uint32_t fields[COSMOS__NETWORK_FIELDS_MAX]; /* which of a token's */
@@ -57,7 +57,8 @@ void cosmos__split_free(struct cosmos__split *split);
 
 /* Chunks that the pieces are worth: long sequences are capped, or the short ones would not count. */
 uint64_t cosmos__pieces_chunks(const struct cosmos__pieces *pieces);
-/* A chunk by chance: a piece by its share of chunks; of its k chunks the beginning once in k times, else any full one. */
+/* A chunk by chance: a piece by its share of chunks; of its k chunks the beginning once in k times, else any full one.
+ */
 struct cosmos__chunk cosmos__pieces_draw(const struct cosmos__pieces *pieces, uint32_t length, uint64_t *random);
 /* Chunk i of `n` that lie evenly spaced in the pieces: n is at most cosmos__pieces_chunks(). */
 struct cosmos__chunk cosmos__pieces_at(const struct cosmos__pieces *pieces, uint32_t length, uint64_t i, uint64_t n);
@@ -81,7 +82,7 @@ struct cosmos__source_chunk {
 
 /* Fill the batch with `n` chunks, which are put in order of their length. Of each input name a share
  * `unknown` is made "<unknown>", which training traces hardly hold; `noise` says which. */
-void cosmos__batch_fill(struct cosmos__batch_room *room, struct cosmos__source_chunk *chunks, uint32_t n, double unknown,
-                        uint64_t noise);
+void cosmos__batch_fill(struct cosmos__batch_room *room, struct cosmos__source_chunk *chunks, uint32_t n,
+                        double unknown, uint64_t noise);
 
 #endif
