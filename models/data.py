@@ -10,9 +10,7 @@ token of the call before it, the target the name of the call itself.
 
 from __future__ import annotations
 
-import collections
 import dataclasses
-import hashlib
 from typing import Dict, Iterator, List, Sequence, Tuple
 
 import numpy as np
@@ -48,34 +46,15 @@ class Data:
 
 def read(paths: Sequence[str], unit: str, containers: Sequence[str]) -> Data:
     """Read all traces with one vocabulary: most frequent call first, equal counts by name."""
-    corpora = [_read_one(path, unit, containers) for path in paths]
-    sources = sorted({corpus.source for corpus, _ in corpora})
-    if len(sources) > 1:
-        listed = ", ".join(source or "unknown" for source in sources)
-        raise BadInput(f"the traces are of different sources ({listed}): train a model for each")
-    if len({corpus.call_set for corpus, _ in corpora}) > 1:
-        raise BadInput("the traces hold different sets of calls (cosmos-collect --calls): train a model for each")
-    counts: Dict[str, int] = collections.Counter()
-    for corpus, _ in corpora:
-        of_id = np.bincount(corpus.tokens[:, 0], minlength=len(corpus.vocab))
-        counts.update({name: int(n) for name, n in zip(corpus.vocab[2:], of_id[2:])})
-    vocab = ["<start>", "<unknown>"] + sorted(counts, key=lambda name: (-counts[name], name))
-
-    ids = {name: i for i, name in enumerate(vocab)}
-    tokens, offsets = [], [np.zeros(1, np.int64)]
-    for corpus, _ in corpora:
-        t = corpus.tokens.copy()
-        t[:, 0] = np.array([ids[name] for name in corpus.vocab], np.uint32)[t[:, 0]]
-        tokens.append(t)
-        offsets.append(corpus.offsets[1:].astype(np.int64) + offsets[-1][-1])
+    corpus = cosmos.read_corpus(paths, unit=unit, containers=containers)
     return Data(
-        vocab,
-        np.concatenate(tokens),
-        np.concatenate(offsets),
-        np.concatenate([corpus.timestamps for corpus, _ in corpora]),
-        sources[0],
-        [{"sha256": digest, "calls": len(corpus.tokens), "sequences": len(corpus)} for corpus, digest in corpora],
-        corpora[0][0].call_set,
+        list(corpus.vocab),
+        corpus.tokens,
+        corpus.offsets.astype(np.int64),
+        corpus.timestamps,
+        corpus.source,
+        [{key: trace[key] for key in ("sha256", "calls", "sequences")} for trace in corpus.traces],
+        corpus.call_set,
     )
 
 
@@ -84,14 +63,6 @@ def natural_unit(path: str) -> str:
     for event in cosmos.read_trace(path):
         return "thread" if event.get("source") == "bpf" or "tid" in event else "process"
     return "process"
-
-
-def _read_one(path: str, unit: str, containers: Sequence[str]) -> Tuple[cosmos.Corpus, str]:
-    digest = hashlib.sha256()
-    with open(path, "rb") as f:
-        for block in iter(lambda: f.read(1 << 20), b""):
-            digest.update(block)
-    return cosmos.read_corpus(path, unit=unit, containers=containers), digest.hexdigest()
 
 
 def split(data: Data) -> np.ndarray:

@@ -250,7 +250,7 @@ struct cosmos_corpus_trace {
 
 size_t cosmos_corpus_traces(const cosmos_corpus *corpus);
 /* Trace `i`, below cosmos_corpus_traces(), in the order that they were given. */
-void cosmos_corpus_trace(const cosmos_corpus *corpus, size_t i, struct cosmos_corpus_trace *ret);
+void cosmos_corpus_get_trace(const cosmos_corpus *corpus, size_t i, struct cosmos_corpus_trace *ret);
 
 #define COSMOS_CORPUS_IMAGES_MAX 64u
 

@@ -36,7 +36,7 @@ def test_read_joins_traces_and_vocabularies(trace):
     assert [(t["calls"], t["sequences"], len(t["sha256"])) for t in data.traces] == [(3, 1, 64), (5, 1, 64)]
     third = trace("three.jsonl", source="bpf")
     third.call("read")
-    with pytest.raises(traces.BadInput, match="audit, bpf"):
+    with pytest.raises(cosmos.MismatchError, match=r"one.jsonl \(audit\) and .*three.jsonl \(bpf\)"):
         traces.read([first.path, third.done()], "process", [])
 
 
