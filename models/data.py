@@ -29,7 +29,7 @@ class BadInput(Exception):
 @dataclasses.dataclass
 class Data:
     vocab: List[str]
-    tokens: np.ndarray  # uint32 [calls, 4]
+    tokens: np.ndarray  # uint32 [calls, fields]
     offsets: np.ndarray  # int64 [sequences + 1]
     timestamps: np.ndarray  # int64 [calls], ns
     source: str
@@ -38,7 +38,7 @@ class Data:
 
     @property
     def inputs(self) -> np.ndarray:
-        """uint32 [calls, 4]: the token before each call, <start> before a sequence's first."""
+        """uint32 [calls, fields]: the token before each call, <start> before a sequence's first."""
         before = np.roll(self.tokens, 1, axis=0)
         before[self.offsets[:-1]] = 0
         return before
@@ -84,7 +84,7 @@ def names(data: Data, spans: np.ndarray) -> np.ndarray:
 
 @dataclasses.dataclass
 class Batch:
-    inputs: np.ndarray  # int32 [n, CHUNK, 4]
+    inputs: np.ndarray  # int32 [n, CHUNK, fields]
     targets: np.ndarray  # int32 [n, CHUNK]
     weights: np.ndarray  # float32 [n, CHUNK]: 1 for a call, 0 for padding
 
@@ -127,7 +127,7 @@ class Chunks:
     def batches(self, picks: List[Tuple[int, int]], size: int) -> Iterator[Batch]:
         """All of one shape: the last is padded with chunks of weight 0."""
         for first in range(0, len(picks), size):
-            inputs = np.zeros((size, CHUNK, 4), np.int32)
+            inputs = np.zeros((size, CHUNK, self._inputs.shape[1]), np.int32)
             targets = np.zeros((size, CHUNK), np.int32)
             weights = np.zeros((size, CHUNK), np.float32)
             for row, (begin, end) in enumerate(picks[first : first + size]):

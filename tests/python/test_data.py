@@ -32,7 +32,7 @@ def test_read_joins_traces_and_vocabularies(trace):
     assert data.tokens[:, 0].tolist() == [3, 4, 4, 2, 2, 2, 3, 3]
     assert data.tokens[:, 1].tolist() == [0, 0, 0] + [11] * 5
     assert data.inputs[:, 0].tolist() == [0, 3, 4, 0, 2, 2, 2, 3]
-    assert data.inputs[3].tolist() == [0, 0, 0, 0] and data.inputs[4].tolist() == [2, 11, 0, 0]
+    assert data.inputs[3].tolist() == [0] * 6 and data.inputs[4].tolist() == [2, 11, 0, 0, 0, 0]
     assert [(t["calls"], t["sequences"], len(t["sha256"])) for t in data.traces] == [(3, 1, 64), (5, 1, 64)]
     third = trace("three.jsonl", source="bpf")
     third.call("read")
