@@ -11,6 +11,7 @@
 #define COSMOS_PREDICTOR_MODEL_H
 
 #include "predictor/kernels/kernels.h"
+#include "predictor/thresholds.h"
 
 #include <cosmos/model.h>
 
@@ -31,6 +32,7 @@ struct cosmos_model {
         json_t *metadata;
         cosmos_vocab *vocab;
         struct cosmos_model_info info;
+        struct cosmos__thresholds thresholds;
         const struct cosmos__kernels *kernels;
 
         struct cosmos__table tables[COSMOS_TOKEN_FIELDS];
