@@ -10,7 +10,7 @@
 /* The same for all traces, and for all threads. */
 struct trace_options {
         cosmos_model *model;
-        const cosmos_threshold *threshold; /* NULL: the model's own */
+        cosmos_threshold *threshold; /* NULL: the model's own */
         const struct cli_containers *containers;
         uint32_t why;
         const atomic_bool *stop; /* it becomes true when no more scores are wanted */
