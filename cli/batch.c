@@ -76,20 +76,17 @@ static void add_stats(struct cosmos_detector_stats *sum, const struct cosmos_det
 
 static void say_error(const char *name, const struct slot *s)
 {
-        struct cosmos_diag named = s->diag;
-
-        if (!strstr(s->diag.text, name)) /* the output's errors */
-                snprintf(named.text, sizeof(named.text), "%s: %.*s", name, (int)sizeof(named.text) - 300,
-                         s->diag.text[0] ? s->diag.text : strerror(-s->error));
-        cli_fail(s->error, &named);
+        if (strstr(s->diag.text, name))
+                cli_fail(s->error, &s->diag);
+        else /* the output's errors */
+                cli_say("%s: %s", name, s->diag.text[0] ? s->diag.text : strerror(-s->error));
 }
 
 static void say_of(const struct batch *b, const char *path, const struct slot *s)
 {
         const struct cosmos_detector_stats *d = &s->result.stats;
-        char name[256];
+        const char *name = strcmp(path, "-") == 0 ? "standard input" : path;
 
-        cli_printable(name, sizeof(name), strcmp(path, "-") == 0 ? "standard input" : path);
         if (s->error < 0)
                 say_error(name, s);
         if (b->n > 1 && d->anomalous)

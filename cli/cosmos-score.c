@@ -60,13 +60,12 @@ struct arguments {
 
 static int parse_threshold(const char *text, struct arguments *a)
 {
-        char shown[64];
         char *end;
 
         a->threshold = strtod(text, &end);
         a->has_threshold = true;
         if (*end || end == text || !isfinite(a->threshold)) {
-                cli_say("--threshold '%s': give a number", cli_printable(shown, sizeof(shown), text));
+                cli_say("--threshold '%s': give a number", text);
                 return cli_usage_error();
         }
         return EXIT_OK;
@@ -74,7 +73,6 @@ static int parse_threshold(const char *text, struct arguments *a)
 
 static int parse_precision(const char *text, struct arguments *a)
 {
-        char shown[64];
         const enum cosmos_precision all[] = {COSMOS_PRECISION_F32, COSMOS_PRECISION_INT8};
 
         for (size_t i = 0; i < sizeof(all) / sizeof(*all); i++)
@@ -82,19 +80,18 @@ static int parse_precision(const char *text, struct arguments *a)
                         a->precision = all[i];
                         return EXIT_OK;
                 }
-        cli_say("--precision '%s': give f32 or int8", cli_printable(shown, sizeof(shown), text));
+        cli_say("--precision '%s': give f32 or int8", text);
         return cli_usage_error();
 }
 
 static int parse_jobs(const char *text, struct arguments *a)
 {
-        char shown[64];
         char *end;
 
         errno = 0;
         a->jobs = strtoul(text, &end, 10);
         if (*end || *text < '0' || *text > '9' || errno || a->jobs < 1 || a->jobs > JOBS_MAX) {
-                cli_say("--jobs '%s': give a number from 1 to %d", cli_printable(shown, sizeof(shown), text), JOBS_MAX);
+                cli_say("--jobs '%s': give a number from 1 to %d", text, JOBS_MAX);
                 return cli_usage_error();
         }
         return EXIT_OK;
@@ -178,13 +175,11 @@ static void say_traces(const struct batch_result *b, size_t n)
 static void say_worst(const struct batch_result *b, size_t n)
 {
         const struct worst *w = &b->worst;
-        char trace[256];
 
         if (!w->any)
                 return;
-        cli_printable(trace, sizeof(trace), b->worst_trace);
         cli_say("worst: %.3f, %s (pid %d)%s%s%s%s%s%s", w->score, w->comm, w->pid, *w->container ? " in " : "",
-                w->container, n > 1 ? " of " : "", n > 1 ? trace : "", *w->why ? ": " : "", w->why);
+                w->container, n > 1 ? " of " : "", n > 1 ? b->worst_trace : "", *w->why ? ": " : "", w->why);
 }
 
 static void summarise(const struct batch_result *b, size_t n, double theta)

@@ -18,15 +18,16 @@ struct scoring {
 
 /* ---- scores --------------------------------------------------------------------- */
 
+static const char *or_none(const char *text)
+{
+        return text ? text : "";
+}
+
 static void describe_surprise(struct worst *w, const struct cosmos_surprise *s)
 {
-        char syscall[32], detail[80], expected[32];
-
-        cli_printable(syscall, sizeof(syscall), s->syscall);
-        cli_printable(detail, sizeof(detail), s->detail);
-        cli_printable(expected, sizeof(expected), s->expected[0] ? s->expected[0] : "nothing");
-        snprintf(w->why, sizeof(w->why), "%s%s%s (%.1f nats); expected %s (p %.2f)", syscall, *detail ? " " : "",
-                 detail, s->nll, expected, s->expected_p[0]);
+        snprintf(w->why, sizeof(w->why), "%.32s%s%.80s (%.1f nats); expected %.32s (p %.2f)", s->syscall,
+                 s->detail ? " " : "", or_none(s->detail), s->nll, s->expected[0] ? s->expected[0] : "nothing",
+                 s->expected_p[0]);
 }
 
 static int take_score(void *userdata, const struct cosmos_score *score)
@@ -37,9 +38,9 @@ static int take_score(void *userdata, const struct cosmos_score *score)
 
         if (score->verdict != COSMOS_INDETERMINATE && (!w->any || score->score > w->score)) {
                 *w = (struct worst){.any = true, .score = score->score, .pid = score->pid};
-                cli_printable(w->comm, sizeof(w->comm), score->comm);
-                cli_printable(w->container, sizeof(w->container),
-                              score->container_name ? score->container_name : score->container_id);
+                snprintf(w->comm, sizeof(w->comm), "%s", or_none(score->comm));
+                snprintf(w->container, sizeof(w->container), "%s",
+                         or_none(score->container_name ? score->container_name : score->container_id));
                 if (score->n_why)
                         describe_surprise(w, &score->why[0]);
         }

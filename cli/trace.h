@@ -16,7 +16,7 @@ struct trace_options {
         const atomic_bool *stop; /* it becomes true when no more scores are wanted */
 };
 
-/* The worst window: what the summary says of it. All text is printable ASCII. */
+/* The worst window: what the summary says of it. */
 struct worst {
         bool any;
         double score;

@@ -367,6 +367,19 @@ TEST(CliScore, MoreTracesThanAreHeldAtATime)
         EXPECT_TRUE(contains(r.err, "300 traces: ")) << r.err;
 }
 
+TEST(Cli, AnOptionAsItWasTypedIsPrintable)
+{
+        for (const std::string &program : {collect, score})
+                for (const char *option : {"--backend", "--precision", "--calls"}) {
+                        Result r = run(program, {option, "\x1b[31m\xff\n"});
+
+                        EXPECT_EQ(r.status, 2);
+                        EXPECT_FALSE(contains(r.err, "\x1b") || contains(r.err, "\xff")) << r.err;
+                }
+        EXPECT_TRUE(contains(run(collect, {"--backend", "\x1b[31m"}).err, "'?[31m'"));
+        EXPECT_TRUE(contains(run(score, {"--precision", "\x1b[31m"}).err, "'?[31m'"));
+}
+
 TEST(CliScore, ATraceThatFailsCostsNoOther)
 {
         Result r = run(score, {"-t", "1", model, trace, "/nonexistent/\x1b", "-", trace}, line(9, "read"));
