@@ -26,8 +26,7 @@ struct batch {
         pthread_mutex_t lock; /* of all below */
         pthread_cond_t written_more;
         size_t begun, written; /* traces; written <= begun <= written + JOBS_MAX */
-        int error;             /* of standard output: the first one */
-        atomic_bool stop;      /* there was one */
+        atomic_int error;      /* of standard output: the first one; also read without the lock */
         struct slot slots[JOBS_MAX];
         struct batch_result *result;
 };
@@ -129,7 +128,6 @@ static void write_done(struct batch *b)
                         if (b->error == 0)
                                 b->error = copy_all(s->spool, STDOUT_FILENO);
                         fclose(s->spool);
-                        atomic_store(&b->stop, b->error < 0);
                 }
                 say_of(b, path, s);
                 add_result(b->result, path, s);
@@ -198,7 +196,7 @@ int score_traces(const struct trace_options *options, char *const *paths, size_t
         if (!b)
                 return -ENOMEM;
         b->options = *options;
-        b->options.stop = &b->stop;
+        b->options.output_error = &b->error;
         b->paths = paths;
         b->n = n;
         b->result = ret;

@@ -79,7 +79,7 @@ static void close_stages(struct scoring *s)
         cosmos_collector_free(s->collector);
 }
 
-static int score(struct scoring *s, const atomic_bool *stop, struct cosmos_diag *diag)
+static int score(struct scoring *s, const atomic_int *output_error, struct cosmos_diag *diag)
 {
         struct progress_part part = {0};
         int r, q;
@@ -87,7 +87,7 @@ static int score(struct scoring *s, const atomic_bool *stop, struct cosmos_diag 
         /* A stop signal is the collector's, at the other end of the pipe: its end is
          * ours. A second one means us. */
         while ((r = cosmos_detector_run(s->detector, s->collector, s->resolver, diag)) >= 0 && r != 2 &&
-               cli_stop_signals < 2 && !atomic_load(stop)) {
+               cli_stop_signals < 2 && atomic_load(output_error) == 0) {
                 struct cosmos_detector_stats d = {.size = sizeof(d)};
                 off_t at = lseek(cosmos_collector_fd(s->collector), 0, SEEK_CUR);
 
@@ -112,7 +112,7 @@ int score_trace(const struct trace_options *options, const char *path, const cha
         *ret = (struct trace_result){.stats.size = sizeof(ret->stats)};
         r = open_stages(&s, options, path, fd, reterr);
         if (r == 0)
-                r = score(&s, options->stop, reterr);
+                r = score(&s, options->output_error, reterr);
         if (r < 0 && s.diag.text[0])
                 *reterr = s.diag;
         if (s.detector)

@@ -13,7 +13,7 @@ struct trace_options {
         cosmos_threshold *threshold; /* NULL: the model's own */
         const struct cli_containers *containers;
         uint32_t why;
-        const atomic_bool *stop; /* it becomes true when no more scores are wanted */
+        const atomic_int *output_error; /* it becomes negative when no more scores are wanted */
 };
 
 /* The worst window: what the summary says of it. */
