@@ -95,11 +95,20 @@ static void say_of(const struct batch *b, const char *path, const struct slot *s
                 cli_say("%s: nothing could be scored", name);
 }
 
+static void add_range(struct range *sum, const struct range *r)
+{
+        if (r->any)
+                *sum = (struct range){.any = true,
+                                      .low = sum->any && sum->low < r->low ? sum->low : r->low,
+                                      .high = sum->any && sum->high > r->high ? sum->high : r->high};
+}
+
 static void add_result(struct batch_result *sum, const char *path, const struct slot *s)
 {
         const struct trace_result *r = &s->result;
 
         add_stats(&sum->stats, &r->stats);
+        add_range(&sum->theta, &r->theta);
         if (s->error < 0)
                 sum->failed++;
         else if (r->stats.anomalous)

@@ -3,6 +3,7 @@
 
 #include "progress.h"
 
+#include <math.h>
 #include <stdio.h>
 #include <unistd.h>
 
@@ -11,8 +12,11 @@ struct scoring {
         cosmos_collector *collector;
         cosmos_resolver *resolver;
         cosmos_sink *output, *sink;
+        cosmos_threshold *threshold; /* that adapts */
         cosmos_detector *detector;
+        const struct trace_options *options;
         struct worst worst;
+        struct range theta;
         struct cosmos_diag diag; /* of the output: all that the detector is told is that it failed */
 };
 
@@ -30,11 +34,22 @@ static void describe_surprise(struct worst *w, const struct cosmos_surprise *s)
                  s->expected_p[0]);
 }
 
+static void add_threshold(struct range *theta, double threshold)
+{
+        theta->low = theta->any ? fmin(theta->low, threshold) : threshold;
+        theta->high = theta->any ? fmax(theta->high, threshold) : threshold;
+        theta->any = true;
+}
+
 static int take_score(void *userdata, const struct cosmos_score *score)
 {
         struct scoring *s = userdata;
         struct cosmos_score named = *score;
         struct worst *w = &s->worst;
+
+        if (s->options->take)
+                return s->options->take(s->options->userdata, score);
+        add_threshold(&s->theta, score->threshold);
 
         if (score->verdict != COSMOS_INDETERMINATE && (!w->any || score->score > w->score)) {
                 *w = (struct worst){.any = true, .score = score->score, .pid = score->pid};
@@ -57,7 +72,7 @@ static int open_stages(struct scoring *s, const struct trace_options *o, const c
         struct cosmos_resolver_options containers = {
             .size = sizeof(containers), .log = cli_log(), .select = o->containers->names, .n_select = o->containers->n};
         struct cosmos_sink_callbacks callbacks = {.size = sizeof(callbacks), .score = take_score, .userdata = s};
-        struct cosmos_detector_options options = {.size = sizeof(options), .threshold = o->threshold, .why = o->why};
+        struct cosmos_detector_options options = {.size = sizeof(options), .why = o->why};
         int r;
 
         r = cosmos_collector_open_replay(&s->collector, path, &replay, diag);
@@ -65,14 +80,18 @@ static int open_stages(struct scoring *s, const struct trace_options *o, const c
                 r = cosmos_resolver_new(&s->resolver, &containers, diag);
         if (r == 0)
                 r = cosmos_sink_new_jsonl(&s->output, fd, diag);
+        if (r == 0 && o->adaptive)
+                r = cosmos_threshold_new_adaptive(&s->threshold, o->threshold, o->adaptive, diag);
         if (r == 0)
                 r = cosmos_sink_new_callback(&s->sink, &callbacks, diag);
+        options.threshold = o->adaptive ? s->threshold : o->threshold;
         return r < 0 ? r : cosmos_detector_new(&s->detector, o->model, s->sink, &options, diag);
 }
 
 static void close_stages(struct scoring *s)
 {
         cosmos_detector_free(s->detector);
+        cosmos_threshold_free(s->threshold);
         cosmos_sink_free(s->sink);
         cosmos_sink_free(s->output);
         cosmos_resolver_free(s->resolver);
@@ -106,7 +125,7 @@ static int score(struct scoring *s, const atomic_int *output_error, struct cosmo
 int score_trace(const struct trace_options *options, const char *path, const char *name, int fd,
                 struct trace_result *ret, struct cosmos_diag *reterr)
 {
-        struct scoring s = {.name = name};
+        struct scoring s = {.name = name, .options = options};
         int r;
 
         *ret = (struct trace_result){.stats.size = sizeof(ret->stats)};
@@ -118,6 +137,7 @@ int score_trace(const struct trace_options *options, const char *path, const cha
         if (s.detector)
                 cosmos_detector_get_stats(s.detector, &ret->stats);
         ret->worst = s.worst;
+        ret->theta = s.theta;
         close_stages(&s);
         return r;
 }
