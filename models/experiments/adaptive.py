@@ -256,7 +256,7 @@ def draw(path: str, panels) -> None:
     matplotlib.rcParams.update({"svg.hashsalt": "cosmos", "svg.fonttype": "none"})
     import matplotlib.pyplot as plt
 
-    figure, axes = plt.subplots(len(panels), 1, figsize=(8, 3 * len(panels)), layout="constrained")
+    figure, axes = plt.subplots(len(panels), 1, figsize=(10, 3 * len(panels)), layout="constrained")
     for axis, (title, stream, thetas, rate) in zip(axes, panels):
         axis.axhspan(rate / WITHIN, rate * WITHIN, color="0.9", label=f"promised {rate:.0%}, within a factor of {WITHIN}")
         for kind in ("fixed", "adaptive"):
@@ -266,7 +266,7 @@ def draw(path: str, panels) -> None:
             axis.plot(at / HOUR, (above[at] - above[at - HOUR // 2]) / (HOUR // 2), label=kind)
         axis.axvline(1, color="0.6", linewidth=0.8)
         axis.set(title=title, xlabel="hours", ylabel="windows above, of half an hour", ylim=(0, None))
-        axis.legend(loc="upper left")
+        axis.legend(loc="upper left", bbox_to_anchor=(1, 1))
     with tempfile.TemporaryDirectory() as folder:
         temporary = os.path.join(folder, "plot.svg")
         figure.savefig(temporary, metadata={"Date": None})

@@ -68,6 +68,7 @@ class Process
 
         void signal(int number) const
         {
+                ASSERT_GT(pid, 0) << "0 would be all of us";
                 kill(pid, number);
         }
         std::string output() const
