@@ -26,8 +26,7 @@ struct batch {
         pthread_mutex_t lock; /* of all below */
         pthread_cond_t written_more;
         size_t begun, written; /* traces; written <= begun <= written + JOBS_MAX */
-        int error;             /* of standard output: the first one */
-        atomic_bool stop;      /* there was one */
+        atomic_int error;      /* of standard output: the first one; also read without the lock */
         struct slot slots[JOBS_MAX];
         struct batch_result *result;
 };
@@ -76,20 +75,17 @@ static void add_stats(struct cosmos_detector_stats *sum, const struct cosmos_det
 
 static void say_error(const char *name, const struct slot *s)
 {
-        struct cosmos_diag named = s->diag;
-
-        if (!strstr(s->diag.text, name)) /* the output's errors */
-                snprintf(named.text, sizeof(named.text), "%s: %.*s", name, (int)sizeof(named.text) - 300,
-                         s->diag.text[0] ? s->diag.text : strerror(-s->error));
-        cli_fail(s->error, &named);
+        if (strstr(s->diag.text, name))
+                cli_fail(s->error, &s->diag);
+        else /* the output's errors */
+                cli_say("%s: %s", name, s->diag.text[0] ? s->diag.text : strerror(-s->error));
 }
 
 static void say_of(const struct batch *b, const char *path, const struct slot *s)
 {
         const struct cosmos_detector_stats *d = &s->result.stats;
-        char name[256];
+        const char *name = strcmp(path, "-") == 0 ? "standard input" : path;
 
-        cli_printable(name, sizeof(name), strcmp(path, "-") == 0 ? "standard input" : path);
         if (s->error < 0)
                 say_error(name, s);
         if (b->n > 1 && d->anomalous)
@@ -99,11 +95,20 @@ static void say_of(const struct batch *b, const char *path, const struct slot *s
                 cli_say("%s: nothing could be scored", name);
 }
 
+static void add_range(struct range *sum, const struct range *r)
+{
+        if (r->any)
+                *sum = (struct range){.any = true,
+                                      .low = sum->any && sum->low < r->low ? sum->low : r->low,
+                                      .high = sum->any && sum->high > r->high ? sum->high : r->high};
+}
+
 static void add_result(struct batch_result *sum, const char *path, const struct slot *s)
 {
         const struct trace_result *r = &s->result;
 
         add_stats(&sum->stats, &r->stats);
+        add_range(&sum->theta, &r->theta);
         if (s->error < 0)
                 sum->failed++;
         else if (r->stats.anomalous)
@@ -132,7 +137,6 @@ static void write_done(struct batch *b)
                         if (b->error == 0)
                                 b->error = copy_all(s->spool, STDOUT_FILENO);
                         fclose(s->spool);
-                        atomic_store(&b->stop, b->error < 0);
                 }
                 say_of(b, path, s);
                 add_result(b->result, path, s);
@@ -201,7 +205,7 @@ int score_traces(const struct trace_options *options, char *const *paths, size_t
         if (!b)
                 return -ENOMEM;
         b->options = *options;
-        b->options.stop = &b->stop;
+        b->options.output_error = &b->error;
         b->paths = paths;
         b->n = n;
         b->result = ret;

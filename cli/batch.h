@@ -11,6 +11,7 @@
 struct batch_result {
         struct cosmos_detector_stats stats;
         struct worst worst;
+        struct range theta;
         const char *worst_trace;
         size_t normal, anomalous, unscored, failed; /* traces */
         size_t stopped;                             /* those that a second stop signal came before */

@@ -24,6 +24,19 @@ static void clear_progress(void)
         progress_shown = false;
 }
 
+/* Names come from outside: a terminal gets printable ASCII only. */
+static void print(const char *format, va_list args) __attribute__((format(printf, 1, 0)));
+static void print(const char *format, va_list args)
+{
+        char text[4096];
+
+        vsnprintf(text, sizeof(text), format, args);
+        for (char *p = text; *p; p++)
+                if (*p < 0x20 || *p >= 0x7f)
+                        *p = '?';
+        fputs(text, stderr);
+}
+
 void cli_say(const char *format, ...)
 {
         va_list args;
@@ -32,7 +45,7 @@ void cli_say(const char *format, ...)
         clear_progress();
         fprintf(stderr, "%s: ", cli_name);
         va_start(args, format);
-        vfprintf(stderr, format, args);
+        print(format, args);
         va_end(args);
         fputc('\n', stderr);
         pthread_mutex_unlock(&lock);
@@ -55,16 +68,6 @@ static void say_line(void *userdata, enum cosmos_log_level level, const char *te
 struct cosmos_log cli_log(void)
 {
         return (struct cosmos_log){.line = say_line};
-}
-
-const char *cli_printable(char *room, size_t size, const char *text)
-{
-        size_t i = 0;
-
-        for (; text && text[i] && i + 1 < size; i++)
-                room[i] = text[i] >= 0x20 && text[i] < 0x7f ? text[i] : '?';
-        room[i] = 0;
-        return room;
 }
 
 void cli_open_standard(void)
@@ -139,7 +142,7 @@ void cli_progress(const char *format, ...)
                 progress_shown = true;
                 fputs("\r\033[K", stderr);
                 va_start(args, format);
-                vfprintf(stderr, format, args);
+                print(format, args);
                 va_end(args);
                 fflush(stderr);
         }

@@ -18,7 +18,7 @@ enum {
 extern const char *cli_name;                   /* of the tool, before each message */
 extern volatile sig_atomic_t cli_stop_signals; /* SIGINT, SIGTERM, SIGHUP and SIGALRM that came so far */
 
-/* "NAME: text" on stderr. */
+/* "NAME: text" on stderr. What is not printable ASCII becomes a question mark. */
 void cli_say(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
 /* Says an error's text, or its number's if it has none; returns EXIT_ERROR. */
@@ -35,9 +35,6 @@ void cli_open_standard(void);
  * all are counted. */
 void cli_catch_signals(int most);
 
-/* Bytes from outside for a terminal: printable ASCII only. Returns `room`. */
-const char *cli_printable(char *room, size_t size, const char *text);
-
 /* "Try 'NAME --help'." Returns EXIT_ERROR. */
 int cli_usage_error(void);
 
@@ -53,7 +50,7 @@ int cli_add_container(struct cli_containers *containers, const char *name);
 /* Wait until `fd` is readable, for up to a second; a signal ends it too. */
 void cli_wait(int fd);
 
-/* One line that is written over, on a terminal only, twice a second at most. */
+/* One such line that is written over, on a terminal only, twice a second at most. */
 void cli_progress(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
 #endif

@@ -34,8 +34,10 @@ typedef struct cosmos_detector cosmos_detector;
 
 struct cosmos_detector_options {
         size_t size; /* sizeof(struct cosmos_detector_options) */
-        /* NULL: that of the model; then a model without one is -EINVAL. Borrowed. */
-        const cosmos_threshold *threshold;
+        /* NULL: that of the model; then a model without one is -EINVAL. Borrowed. A sequence is judged by that of its
+         * container's image. One that adapts is told of each score that it has judged, in their order: then it
+         * must be this detector's alone. */
+        cosmos_threshold *threshold;
         uint32_t why;           /* surprising calls to keep for each score, 0 .. COSMOS_WHY_MAX */
         uint32_t max_sequences; /* as in the sequencer's options */
         uint64_t idle_ns;       /* as in the sequencer's options */

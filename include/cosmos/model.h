@@ -25,6 +25,8 @@ extern "C" {
 #define COSMOS_MODEL_FORMAT 1 /* newest `cosmos.format` that is read */
 #define COSMOS_MODEL_LAYERS_MAX 8
 #define COSMOS_MODEL_UNITS_MAX 4096
+#define COSMOS_MODEL_IMAGES_MAX 256     /* with a threshold of their own */
+#define COSMOS_MODEL_IMAGE_NAME_MAX 512 /* bytes */
 
 typedef struct cosmos_model cosmos_model;
 
@@ -86,6 +88,8 @@ struct cosmos_model_info {
         const char *isa;                 /* that steps it */
         size_t memory;                   /* bytes of its weights and tables */
         struct cosmos_token_scheme tokens;
+        uint32_t threshold_n;            /* scores that the threshold was fitted to; 0 if not said */
+        double spread;                   /* of these, as in struct cosmos_threshold_fit; NaN if not said */
 };
 
 void cosmos_model_get_info(const cosmos_model *model, struct cosmos_model_info *ret);
@@ -94,6 +98,31 @@ const cosmos_vocab *cosmos_model_vocab(const cosmos_model *model);
 const char *cosmos_model_name(const cosmos_model *model);
 /* A raw value of the file's __metadata__, NULL if it has no such key. Owned by the model. */
 const char *cosmos_model_metadata(const cosmos_model *model, const char *key);
+
+/* The threshold of a container image. */
+struct cosmos_model_threshold {
+        size_t size;       /* sizeof(struct cosmos_model_threshold) */
+        const char *image; /* owned by the model */
+        double theta;      /* nats a call */
+        double quantile;   /* these as in struct cosmos_model_info */
+        uint32_t n;
+        double spread;
+};
+/* The `i`-th of them, in order of name. 0; -ENOENT: there are no more. */
+int cosmos_model_get_threshold(const cosmos_model *model, size_t i, struct cosmos_model_threshold *ret);
+
+/* A value of a file's metadata; NULL: the key is to go. */
+struct cosmos_model_metadata_entry {
+        const char *key, *value;
+};
+/*
+ * Copy the model file `from` to `to`, which may be the same, with other metadata: `n` entries, each of which replaces
+ * what is there. The tensors' values stay as they are. What could not be loaded is not written, and whatever fails, a
+ * full disk also, leaves the file at `to` as it was; a link is followed. -EINVAL: the changes do not make a
+ * model; else as cosmos_model_load_file(), or -errno.
+ */
+int cosmos_model_copy(const char *from, const char *to, const struct cosmos_model_metadata_entry *entries, size_t n,
+                      struct cosmos_diag *reterr);
 
 #ifdef __cplusplus
 }

@@ -56,8 +56,7 @@ struct stream {
 struct cosmos_detector {
         cosmos_model *model;
         struct cosmos_model_info info;
-        cosmos_threshold *own_threshold;
-        const cosmos_threshold *threshold;
+        cosmos_threshold *own_threshold, *threshold;
         cosmos_sink *sink;
         cosmos_sequencer *sequencer;
         cosmos_predictor *predictor;
@@ -152,10 +151,11 @@ static void count(cosmos_detector *d, struct stream *s, enum cosmos_verdict verd
 static int write_score(cosmos_detector *d, const struct queued *q, uint64_t first, struct cosmos_diag *reterr)
 {
         const struct cosmos_event *key = &q->key;
+        cosmos_threshold *threshold = cosmos_threshold_of(d->threshold, key->image);
         struct stream *s = q->stream;
         struct cosmos_score score = {
             .score = q->determinate ? score_of(d, s, first) : (double)NAN,
-            .threshold = cosmos_threshold_theta(d->threshold),
+            .threshold = cosmos_threshold_theta(threshold),
             .timestamp = s->timestamp,
             .timestamp_digits = s->timestamp_digits,
             .first_seq = s->ring[first % d->info.window].seq,
@@ -177,7 +177,8 @@ static int write_score(cosmos_detector *d, const struct queued *q, uint64_t firs
             .model = cosmos_model_name(d->model),
         };
 
-        score.verdict = cosmos_threshold_judge(d->threshold, score.score);
+        score.verdict = cosmos_threshold_judge(threshold, score.score);
+        cosmos_threshold_update(threshold, score.score);
         if (s->why)
                 score.n_why = cosmos__why_get(s->why, first, d->surprises, cosmos_model_vocab(d->model));
         s->scored = s->calls;
@@ -460,21 +461,11 @@ COSMOS_API void cosmos_detector_get_stats(const cosmos_detector *d, struct cosmo
         cosmos__fill(ret, &stats, sizeof(stats));
 }
 
-static int set_threshold(cosmos_detector *d, const cosmos_threshold *threshold, struct cosmos_diag *reterr)
+static int set_threshold(cosmos_detector *d, cosmos_threshold *threshold, struct cosmos_diag *reterr)
 {
-        char quoted[256];
-        int r;
+        int r = threshold ? 0 : cosmos_threshold_new_model(&d->own_threshold, d->model, reterr);
 
-        d->threshold = threshold;
-        if (threshold)
-                return 0;
-        if (!d->info.has_threshold)
-                return cosmos__fail(reterr, -EINVAL,
-                                    "%s: the model has no threshold (cosmos.threshold): give one, or fit one to benign "
-                                    "scores",
-                                    cosmos__quote_str(quoted, sizeof(quoted), cosmos_model_name(d->model)));
-        r = cosmos_threshold_new_fixed(&d->own_threshold, d->info.threshold, reterr);
-        d->threshold = d->own_threshold;
+        d->threshold = threshold ? threshold : d->own_threshold;
         return r;
 }
 

@@ -254,6 +254,27 @@ static int get_precision(const json_t *metadata, struct cosmos_model_info *info,
         return 0;
 }
 
+/* What is known of the scores that the threshold was fitted to. */
+static int get_fit(const json_t *metadata, struct cosmos_model_info *info, struct cosmos_diag *reterr)
+{
+        int r;
+
+        info->spread = NAN;
+        if (json_object_get(metadata, "cosmos.threshold_n")) {
+                r = get_integer(metadata, "cosmos.threshold_n", 1, UINT32_MAX, &info->threshold_n, reterr);
+                if (r < 0)
+                        return r;
+        }
+        if (json_object_get(metadata, "cosmos.threshold_spread")) {
+                r = get_number(metadata, "cosmos.threshold_spread", 0, DBL_MAX, &info->spread, reterr);
+                if (r < 0)
+                        return r;
+                if (info->spread == 0)
+                        return bad_value(metadata, "cosmos.threshold_spread", "above 0", reterr);
+        }
+        return 0;
+}
+
 /* What may be left out. */
 static int get_optional(const json_t *metadata, struct cosmos_model_info *info, struct cosmos_diag *reterr)
 {
@@ -276,6 +297,9 @@ static int get_optional(const json_t *metadata, struct cosmos_model_info *info, 
                         return cosmos__fail(reterr, -COSMOS_EFORMAT,
                                             "metadata key 'cosmos.quantile' is there, but 'cosmos.threshold' is not");
         }
+        r = get_fit(metadata, info, reterr);
+        if (r < 0)
+                return r;
         r = get_precision(metadata, info, reterr);
         if (r < 0)
                 return r;

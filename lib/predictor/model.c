@@ -273,6 +273,9 @@ static int build(cosmos_model *model, const struct cosmos__safetensors *file,
         r = cosmos__metadata_read(file->metadata, &model->info, &model->vocab, reterr);
         if (r < 0)
                 return r;
+        r = cosmos__thresholds_read(&model->thresholds, file->metadata, reterr);
+        if (r < 0)
+                return r;
         list_fields(model);
         expect_all(model, &tensors);
         r = cosmos__safetensors_find(file, tensors.all, tensors.n, reterr);
@@ -398,6 +401,7 @@ static void model_free(cosmos_model *model)
         free(model->dense_bias);
         free(model->start);
         cosmos_vocab_free(model->vocab);
+        cosmos__thresholds_free(&model->thresholds);
         json_decref(model->metadata);
         free(model->name);
         free(model);
@@ -430,4 +434,12 @@ COSMOS_API const char *cosmos_model_name(const cosmos_model *model)
 COSMOS_API const char *cosmos_model_metadata(const cosmos_model *model, const char *key)
 {
         return json_string_value(json_object_get(model->metadata, key));
+}
+
+COSMOS_API int cosmos_model_get_threshold(const cosmos_model *model, size_t i, struct cosmos_model_threshold *ret)
+{
+        if (i >= model->thresholds.n)
+                return -ENOENT;
+        cosmos__fill(ret, &model->thresholds.all[i], sizeof(*model->thresholds.all));
+        return 0;
 }

@@ -12,6 +12,7 @@
 #define COSMOS_PREDICTOR_MODEL_H
 
 #include "predictor/kernels/kernels.h"
+#include "predictor/thresholds.h"
 
 #include <cosmos/model.h>
 
@@ -32,6 +33,7 @@ struct cosmos_model {
         json_t *metadata;
         cosmos_vocab *vocab;
         struct cosmos_model_info info;
+        struct cosmos__thresholds thresholds;
         const struct cosmos__kernels *kernels;
 
         struct { /* of a token that it reads, info.n_fields of them */

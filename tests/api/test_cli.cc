@@ -7,6 +7,7 @@
 #include <poll.h>
 #include <signal.h>
 #include <spawn.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <algorithm>
 #include <cstring>
@@ -67,6 +68,7 @@ class Process
 
         void signal(int number) const
         {
+                ASSERT_GT(pid, 0) << "0 would be all of us";
                 kill(pid, number);
         }
         std::string output() const
@@ -191,6 +193,24 @@ TEST(Cli, BadArguments)
                                                          {"-p"},
                                                          {"-p", "int4", model, trace},
                                                          {"--precision=", model, trace},
+                                                         {"--calibrate", model, trace},
+                                                         {"--calibrate", "-o", "x", "-t", "1", model, trace},
+                                                         {"--calibrate", "-o", "x", "-a", model, trace},
+                                                         {"--calibrate", "-o", "x", "-w", model, trace},
+                                                         {"--calibrate", "-o", "x", "-j", "1", model, trace},
+                                                         {"--calibrate", "-o", "x", "-q", "1", model, trace},
+                                                         {"--calibrate", "-o", "x", "-q", "0", model, trace},
+                                                         {"--calibrate", "-o", "x", "-q", "nan", model, trace},
+                                                         {"-o", "x", model, trace},
+                                                         {"-q", "0.9", model, trace},
+                                                         {"-b", "1:2", model, trace},
+                                                         {"-a", "-t", "1", model, trace},
+                                                         {"-a", "-b", "1", model, trace},
+                                                         {"-a", "-b", "2:1", model, trace},
+                                                         {"-a", "-b", "1:", model, trace},
+                                                         {"-a", "-b", ":2", model, trace},
+                                                         {"-a", "-b", "1:2x", model, trace},
+                                                         {"-a", "-b", "1:inf", model, trace},
                                                          {"-j", "0", model, trace},
                                                          {"-j", "-1", model, trace},
                                                          {"-j", "2x", model, trace},
@@ -365,6 +385,19 @@ TEST(CliScore, MoreTracesThanAreHeldAtATime)
 
         EXPECT_EQ(r.out, expected);
         EXPECT_TRUE(contains(r.err, "300 traces: ")) << r.err;
+}
+
+TEST(Cli, AnOptionAsItWasTypedIsPrintable)
+{
+        for (const std::string &program : {collect, score})
+                for (const char *option : {"--backend", "--precision", "--calls"}) {
+                        Result r = run(program, {option, "\x1b[31m\xff\n"});
+
+                        EXPECT_EQ(r.status, 2);
+                        EXPECT_FALSE(contains(r.err, "\x1b") || contains(r.err, "\xff")) << r.err;
+                }
+        EXPECT_TRUE(contains(run(collect, {"--backend", "\x1b[31m"}).err, "'?[31m'"));
+        EXPECT_TRUE(contains(run(score, {"--precision", "\x1b[31m"}).err, "'?[31m'"));
 }
 
 TEST(CliScore, ATraceThatFailsCostsNoOther)
@@ -803,6 +836,142 @@ TEST(CliGzip, WhatIsCutIsAnErrorAfterTheScoresBefore)
         EXPECT_EQ(plain.out.substr(0, r.out.size()), r.out);
         EXPECT_TRUE(contains(r.err, std::string(file.path()) + ": after ")) << r.err;
         EXPECT_TRUE(contains(r.err, "it ends within its gzip data")) << r.err;
+}
+
+/* ---- the threshold ---------------------------------------------------------------------------- */
+
+namespace
+{
+
+/* `n` processes, of one call each or two; of which image, says the container's id: the first two thirds are of a. */
+std::string many_processes(int n)
+{
+        static const char *const names[] = {"read", "write", "openat", "close", "ptrace"};
+        std::string out;
+
+        for (int pid = 1; pid <= n; pid++) {
+                const std::string image = pid * 3 <= n * 2 ? "a" : "b";
+                const std::string more = ",\"container_id\":\"" + std::string(64, image[0]) + "\",\"image\":\"" +
+                                         image + ":1\",\"proc_start\":" + std::to_string(pid);
+
+                out += line(pid, names[pid * 7 % 5], more);
+                if (pid % 3 == 0)
+                        out += line(pid, names[pid * 11 % 4], more);
+        }
+        return out;
+}
+
+std::string value(const std::string &line, const std::string &key)
+{
+        const size_t at = line.find("\"" + key + "\":");
+
+        return at == std::string::npos ? "" : line.substr(at, line.find_first_of(",}", at) - at);
+}
+
+/* Of each line, what differs among them. */
+std::vector<std::string> values(const std::string &lines, const std::string &key)
+{
+        std::vector<std::string> out;
+
+        for (size_t at = 0, end; (end = lines.find('\n', at)) != std::string::npos; at = end + 1) {
+                const std::string found = value(lines.substr(at, end - at), key);
+
+                if (std::find(out.begin(), out.end(), found) == out.end())
+                        out.push_back(found);
+        }
+        return out;
+}
+
+} // namespace
+
+TEST(CliCalibrate, WritesACopyWithAThresholdForEachImage)
+{
+        File benign(many_processes(300)), copy;
+        const std::string before = read(model);
+        Result r = run(score, {"--calibrate", "-q", "0.9", "-o", copy.path(), model, benign.path()});
+
+        EXPECT_EQ(r.status, 0) << r.err;
+        EXPECT_EQ(r.out, "");
+        for (const char *words :
+             {"threshold: ", "0.9 of 300 windows; with 95% confidence between ", "image a:1: ", "0.9 of 200 windows",
+              "image b:1: ", "0.9 of 100 windows", "the model's own was 1.5", " is written"})
+                EXPECT_TRUE(contains(r.err, words)) << "no '" << words << "' in: " << r.err;
+        EXPECT_EQ(read(model), before);
+        EXPECT_TRUE(contains(copy.read(), "cosmos.thresholds"));
+        EXPECT_EQ(copy.read().substr(copy.read().size() - 100), before.substr(before.size() - 100));
+
+        Result scored = run(score, {copy.path(), benign.path()});
+        EXPECT_EQ(scored.status, 1);
+        EXPECT_LE(count_lines(scored.out, "\"anomalous\""), 30);
+        EXPECT_LE(values(scored.out, "threshold").size(), 2u);
+        Result fixed = run(score, {"-t", "0.5", copy.path(), benign.path()});
+        EXPECT_EQ(values(fixed.out, "threshold"), std::vector<std::string>{"\"threshold\":0.5"});
+
+        r = run(score, {"--calibrate", "-o", copy.path(), copy.path(), benign.path(), benign.path()});
+        EXPECT_EQ(r.status, 0) << r.err;
+        EXPECT_TRUE(contains(r.err, "0.9 of 600 windows")) << "the quantile is the model's: " << r.err;
+}
+
+TEST(CliCalibrate, AnImageOfFewWindowsIsJudgedByTheGeneralOne)
+{
+        File benign(many_processes(300)), copy;
+        Result r = run(score, {"--calibrate", "-q", "0.995", "-o", copy.path(), model, benign.path()});
+
+        EXPECT_EQ(r.status, 0) << r.err;
+        EXPECT_TRUE(contains(r.err, "image a:1: ")) << r.err;
+        EXPECT_TRUE(contains(r.err, "image b:1: 100 windows are too few for one of its own")) << r.err;
+        EXPECT_TRUE(contains(r.err, "and more: too few windows to say how much")) << r.err;
+}
+
+TEST(CliCalibrate, RefusesWhatIsTooLittle)
+{
+        File benign(many_processes(300)), few(many_processes(9)), old("old");
+
+        expect_error(run(score, {"--calibrate", "-o", old.path(), model, benign.path()}),
+                     {"300 windows", "0.999 needs 1000", "nothing is written"});
+        expect_error(run(score, {"--calibrate", "-q", "0.5", "-o", old.path(), model, few.path()}), {"needs 10"});
+        expect_error(run(score, {"--calibrate", "-q", "0.5", "-o", old.path(), model, benign.path(), "/none"}),
+                     {"/none"});
+        expect_error(run(score, {"--calibrate", "-q", "0.5", "-o", old.path(), trace, benign.path()}), {"model"});
+        EXPECT_EQ(old.read(), "old");
+}
+
+/* A limit on a file's size is a full disk that needs no rights. */
+TEST(CliCalibrate, AFullDiskLeavesTheModel)
+{
+        const std::string before = read(model);
+        File benign(many_processes(300)), copy(before);
+        struct rlimit old, small;
+        auto *handler = signal(SIGXFSZ, SIG_IGN);
+
+        getrlimit(RLIMIT_FSIZE, &old);
+        small = old;
+        small.rlim_cur = 2000;
+        setrlimit(RLIMIT_FSIZE, &small);
+        Result r = run(score, {"--calibrate", "-q", "0.9", "-o", copy.path(), copy.path(), benign.path()});
+        setrlimit(RLIMIT_FSIZE, &old);
+        signal(SIGXFSZ, handler);
+        expect_error(r, {copy.path(), "not written", "as it was"});
+        EXPECT_EQ(copy.read(), before);
+        expect_error(run(score, {"--calibrate", "-q", "0.9", "-o", "/dev/full", model, benign.path()}), {"No space"});
+}
+
+TEST(CliAdaptive, FollowsTheScoresWithinItsBounds)
+{
+        File benign(many_processes(900)), copy;
+
+        expect_error(run(score, {"--adaptive", model, benign.path()}), {"--calibrate"});
+        expect_error(run(score, {"--adaptive", "-q", "0.9", model, benign.path()}), {"how far apart"});
+        ASSERT_EQ(run(score, {"--calibrate", "-q", "0.9", "-o", copy.path(), model, benign.path()}).status, 0);
+        Result r = run(score, {"--adaptive", copy.path(), benign.path()});
+        EXPECT_EQ(r.status, 1);
+        EXPECT_GT(values(r.out, "threshold").size(), 100u);
+        EXPECT_TRUE(contains(r.err, "(adaptive)")) << r.err;
+        EXPECT_EQ(run(score, {"--adaptive", copy.path(), benign.path()}).out, r.out);
+        Result twice = run(score, {"-a", "-j", "2", copy.path(), benign.path(), benign.path()});
+        EXPECT_EQ(values(twice.out, "threshold"), values(r.out, "threshold")) << "each trace begins anew";
+        Result bound = run(score, {"--adaptive", "--bounds", "0.125:0.25", copy.path(), benign.path()});
+        EXPECT_EQ(values(bound.out, "threshold"), std::vector<std::string>{"\"threshold\":0.25"});
 }
 
 int main(int argc, char **argv)

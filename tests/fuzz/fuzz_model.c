@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Model files: whatever loads must step, to finite NLLs, and free. */
 #include <cosmos/predictor.h>
+#include <cosmos/threshold.h>
 
+#include <errno.h>
 #include <math.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -60,6 +62,24 @@ static void step(cosmos_model *model)
         cosmos_predictor_free(predictor);
 }
 
+static void judge(cosmos_model *model)
+{
+        struct cosmos_model_info info = {.size = sizeof(info)};
+        struct cosmos_model_threshold its = {.size = sizeof(its)};
+        cosmos_threshold *threshold = NULL, *adaptive = NULL;
+
+        cosmos_model_get_info(model, &info);
+        check(cosmos_threshold_new_model(&threshold, model, NULL) == (info.has_threshold ? 0 : -EINVAL));
+        if (!threshold)
+                return;
+        for (size_t i = 0; cosmos_model_get_threshold(model, i, &its) == 0; i++)
+                check(cosmos_threshold_theta(cosmos_threshold_of(threshold, its.image)) == its.theta);
+        if (cosmos_threshold_new_adaptive(&adaptive, threshold, NULL, NULL) == 0)
+                cosmos_threshold_update(adaptive, 1);
+        cosmos_threshold_free(adaptive);
+        cosmos_threshold_free(threshold);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
         struct cosmos_diag diag = {""};
@@ -70,6 +90,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
                 return 0;
         }
         step(model);
+        judge(model);
         cosmos_model_unref(model);
         return 0;
 }

@@ -125,6 +125,8 @@ def damaged():
     yield "bad-tokens", model([2], 2, 3, tokens="name", keys=dict(tokens="name,size/third,frequency/1001"))
     yield "bad-vocab", model([2], 2, 3, keys=dict(vocab='["<start>","<unknown>","a\\u0000b"]'))
     yield "twin-vocab", model([2], 2, 3, keys=dict(vocab='["<start>","<unknown>","<start>"]'))
+    yield "bad-thresholds", model([2], 2, 3, keys=dict(threshold="1", thresholds='{"a":{"theta":1,"quantile":2}}'))
+    yield "deep-thresholds", model([2], 2, 3, keys=dict(threshold="1", thresholds='{"a":' * 1500 + "0" + "}" * 1500))
     yield "bad-prior", model([2], 2, 3, keys=dict(prior_mean="1,5"))
     yield "huge-units", model([2], 2, 3, keys=dict(layers="4096,4096,4096"))
     yield "twin-key", good.replace(b'"cosmos.unit"', b'"cosmos.arch"')
@@ -160,6 +162,18 @@ def main():
         "args": model([1], 1, 2, tokens="name,args"),
         "size": model([1], 1, 2, tokens="name,size/half"),
         "all-keys": model([2], 2, 3, keys=dict(threshold="2.5", quantile="0.99", source="audit", calls="all", unit="thread")),
+        "thresholds": model(
+            [2],
+            2,
+            3,
+            keys=dict(
+                threshold="2",
+                quantile="0.9",
+                threshold_n="1000",
+                threshold_spread="0.1",
+                thresholds='{"b:1":{"theta":1.5},"a":{"theta":-1e0,"quantile":0.5,"n":7,"spread":1e-3}}',
+            ),
+        ),
         "overflow": model([2, 2], 2, 3, scale=3.4e38),
     }
     for name, content in list(valid.items()) + list(damaged()):

@@ -22,6 +22,9 @@ MIRRORED = {
     "cosmos_detector_options": _library.DetectorOptions,
     "cosmos_model_options": _library.ModelOptions,
     "cosmos_model_info": _library.ModelInfo,
+    "cosmos_threshold_fit": _library.ThresholdFit,
+    "cosmos_adaptive_options": _library.AdaptiveOptions,
+    "cosmos_threshold_info": _library.ThresholdInfo,
 }
 
 

@@ -290,6 +290,8 @@ def test_model(model_file):
         "prior_mean": 0.5,
         "threshold": 1.5,
         "quantile": 0.999,
+        "threshold_n": None,
+        "spread": None,
         "source": "audit",
         "precision": "f32",
         "isa": cosmos.isas()[0],
@@ -448,3 +450,62 @@ def test_fit_threshold():
     for scores, quantile in (([], 0.5), ([1.0], 0.0), ([1.0], 1.5), ([math.nan], 0.5)):
         with pytest.raises(cosmos.InvalidError):
             cosmos.fit_threshold(scores, quantile)
+
+
+def test_fit_quantile():
+    fit = cosmos.fit_quantile(np.arange(1, 101), 0.9)
+    assert fit.theta == 90 and fit.n == 100 and fit.quantile == 0.9 and fit.confidence == 0.95
+    assert 80 < fit.lower < 90 < fit.upper < 100 and fit.spread > 0
+    assert cosmos.fit_quantile(np.arange(1, 11), 0.9).upper == math.inf
+    with pytest.raises(cosmos.InvalidError, match="confidence"):
+        cosmos.fit_quantile([1.0], 0.5, 1.0)
+
+
+def test_threshold_follows():
+    rng = np.random.default_rng(1)
+    start = cosmos.Threshold.fitted(rng.exponential(1, 1000), 0.9)
+    adaptive, scores = start.adaptive(), rng.exponential(1, 20000) + 1
+    thetas = adaptive.follow(scores)
+    assert thetas[0] == start.theta and adaptive.theta != start.theta
+    assert abs(np.mean(scores > thetas) - 0.1) < 0.01 < np.mean(scores > start.theta) - 0.1
+    assert adaptive.info["counted"] == 20000 and adaptive.info["adaptive"] and not adaptive.info["alert"]
+    assert (start.adaptive().follow(scores) == thetas).all()
+    bound = start.adaptive(bounds=(0.5, 2.5))
+    assert max(bound.follow(scores)) == 2.5
+    for wrong in (dict(bounds=(2, 1)), dict(quantile=1.0), dict(spread=-1.0)):
+        with pytest.raises(cosmos.InvalidError):
+            start.adaptive(**wrong)
+    with pytest.raises(cosmos.InvalidError, match="quantile"):
+        cosmos.Threshold(1.0).adaptive()
+
+
+def test_threshold_of_images(trace, model_file, tmp_path):
+    path, copy = model_file(threshold="1.5"), str(tmp_path / "copy.bin")
+    general = cosmos.Threshold.fitted(np.arange(100.0), 0.9)
+    general.add_image("db:1", cosmos.Threshold(-1.0))
+    with pytest.raises(FileExistsError):
+        general.add_image("db:1", cosmos.Threshold(2.0))
+    general.save(path, copy)
+    model = cosmos.Model(copy)
+    assert model.info["threshold"] == 89 and model.info["threshold_n"] == 100 and model.info["spread"] > 0
+    again = cosmos.Threshold.of_model(model)
+    assert again.info["n_images"] == 1 and again.of_image("db:1").theta == -1
+    assert again.of_image("db:2").theta == 89 and again.of_image("db:1").judge(0.0) == "anomalous"
+    t = trace()
+    for pid, image in ((1, "db:1"), (2, "web")):
+        t.call("read", pid=pid, container_id=f"{pid}" * 64, image=image)
+    lines = {line["pid"]: line for line in cosmos.score(model, t.done())}
+    assert lines[1]["threshold"] == -1 and lines[1]["verdict"] == "anomalous"
+    assert lines[2]["threshold"] == 89 and lines[2]["verdict"] == "normal"
+    with pytest.raises(OSError, match="as it was"):
+        general.save(path, "/dev/full")
+
+
+def test_score_with_an_adaptive_threshold(trace, model_file):
+    model, path = cosmos.Model(model_file(threshold="1.7")), make_trace(trace, calls=500)
+    start = cosmos.Threshold.of_model(model)
+    adaptive = start.adaptive(quantile=0.9, spread=0.1)
+    lines = list(cosmos.score(model, path, threshold=adaptive))
+    scores = [line["score"] for line in lines]
+    assert [line["threshold"] for line in lines] == start.adaptive(quantile=0.9, spread=0.1).follow(scores).tolist()
+    assert adaptive.info["counted"] == len(lines)

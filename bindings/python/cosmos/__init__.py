@@ -7,6 +7,7 @@
     model.nll(tokens), model.log_probs(tokens)       what it thinks of each call
     for line in cosmos.score(model, "trace.jsonl"):  scored windows with their verdicts
     cosmos.fit_threshold(scores, 0.999)              a threshold from benign scores
+    cosmos.Threshold.of_model(model).adaptive()      one that follows the scores
 
 Numbers are computed by the C library and are the same bits as the command-line
 tools give. What the library has to say goes to the logger "cosmos".
@@ -27,7 +28,7 @@ from .errors import (
 )
 from .model import Model, isas
 from .sequence import TOKEN_FIELDS, Corpus, Scheme, Vocab, read_corpus
-from .threshold import fit_threshold
+from .threshold import Fit, Threshold, fit_quantile, fit_threshold
 
 __version__ = version()
 
@@ -36,15 +37,18 @@ __all__ = [
     "Corpus",
     "CosmosError",
     "EmptyError",
+    "Fit",
     "FormatError",
     "InvalidError",
     "MismatchError",
     "Model",
     "OwnerError",
     "Scheme",
+    "Threshold",
     "UnavailableError",
     "VersionError",
     "Vocab",
+    "fit_quantile",
     "fit_threshold",
     "isas",
     "read_corpus",

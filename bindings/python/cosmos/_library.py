@@ -167,6 +167,47 @@ class ModelInfo(Options):
         ("isa", c_char_p),
         ("memory", c_size_t),
         ("tokens", TokenScheme),
+        ("threshold_n", c_uint32),
+        ("spread", c_double),
+    ]
+
+
+class ThresholdFit(Options):
+    _fields_ = [
+        ("size", c_size_t),
+        ("theta", c_double),
+        ("lower", c_double),
+        ("upper", c_double),
+        ("n", c_uint64),
+        ("quantile", c_double),
+        ("confidence", c_double),
+        ("spread", c_double),
+    ]
+
+
+class AdaptiveOptions(Options):
+    _fields_ = [
+        ("size", c_size_t),
+        ("quantile", c_double),
+        ("min", c_double),
+        ("max", c_double),
+        ("spread", c_double),
+        ("hold", c_uint64),
+    ]
+
+
+class ThresholdInfo(Options):
+    _fields_ = [
+        ("size", c_size_t),
+        ("theta", c_double),
+        ("quantile", c_double),
+        ("n", c_uint64),
+        ("spread", c_double),
+        ("adaptive", c_int),
+        ("alert", c_int),
+        ("counted", c_uint64),
+        ("held", c_uint64),
+        ("n_images", c_size_t),
     ]
 
 
@@ -223,7 +264,17 @@ _PROTOTYPES = {
     "predictor_step": (c_int, [c_void_p, c_void_p, c_void_p, c_size_t, c_void_p, c_void_p]),
     "threshold_new_fixed": (c_int, [c_void_p, c_double, c_void_p]),
     "threshold_new_fitted": (c_int, [c_void_p, c_void_p, c_size_t, c_double, c_void_p]),
+    "threshold_fit_quantile": (c_int, [c_void_p, c_void_p, c_size_t, c_double, c_double, c_void_p]),
+    "threshold_new_model": (c_int, [c_void_p, c_void_p, c_void_p]),
+    "threshold_add_image": (c_int, [c_void_p, c_char_p, c_void_p, c_void_p]),
+    "threshold_of": (c_void_p, [c_void_p, c_char_p]),
+    "threshold_new_adaptive": (c_int, [c_void_p, c_void_p, c_void_p, c_void_p]),
+    "threshold_update": (None, [c_void_p, c_double]),
     "threshold_theta": (c_double, [c_void_p]),
+    "threshold_judge": (c_int, [c_void_p, c_double]),
+    "threshold_get_info": (None, [c_void_p, c_void_p]),
+    "threshold_save": (c_int, [c_void_p, c_char_p, c_char_p, c_void_p]),
+    "verdict_name": (c_char_p, [c_int]),
     "threshold_free": (c_void_p, [c_void_p]),
     "sink_new_lines": (c_int, [c_void_p, SINK_LINE, c_void_p, c_void_p]),
     "sink_write_event": (c_int, [c_void_p, c_void_p, c_void_p]),

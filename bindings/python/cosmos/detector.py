@@ -10,19 +10,21 @@ from typing import Any, Dict, Iterator, Optional, Sequence, Union
 from ._library import DetectorOptions, Owned, ResolverOptions, call, lib, log, strings
 from .collector import Lines, open_replay, wait
 from .model import Model
+from .threshold import Threshold
 
 
 def score(
     model: Union[Model, str, os.PathLike],
     trace: Union[str, os.PathLike],
-    threshold: Optional[float] = None,
+    threshold: Union[float, Threshold, None] = None,
     why: int = 0,
     containers: Sequence[str] = (),
 ) -> Iterator[Dict[str, Any]]:
     """Score a trace: one dict for each scored window, as cosmos-score writes it
     (docs/formats.md), in the same order and with the same bits.
 
-    threshold   θ in nats a call; None: the model's own
+    threshold   θ in nats a call, or a Threshold, which is told of each score if it
+                adapts; None: the model's own
     why         most surprising calls to name in each window, 0..16
     containers  score only these: names, ids (4 digits or more) or images; none: every event
 
@@ -31,9 +33,9 @@ def score(
     """
     if not isinstance(model, Model):
         model = Model(model)
-    theta = None
-    if threshold is not None:
-        theta = Owned(lib.threshold_free, lib.threshold_new_fixed, threshold)
+    theta = threshold
+    if theta is not None and not isinstance(theta, Threshold):
+        theta = Threshold(theta)
     collector = open_replay(trace)
     select = strings(containers, "containers")
     replayed = ResolverOptions(log=log(), select=select, n_select=len(select), live=0)

@@ -43,7 +43,8 @@ class Model:
     info   dict: name, tokens (the text of a Scheme: what it reads of a call), fields (of a
            token among it), embedding (width), units (width of each LSTM layer), unit ("process" or "thread"), window and
            hop (calls), prior_count, prior_mean (nats), threshold (nats a call) and
-           quantile (None where the file has none), source ("" if any), precision,
+           quantile (None where the file has none), threshold_n (scores that it was
+           fitted to) and spread (of these), also None, source ("" if any), precision,
            isa, memory (bytes of weights and tables)
     vocab  names by id
     """
@@ -82,6 +83,8 @@ class Model:
             "prior_mean": info.prior_mean,
             "threshold": info.threshold if info.has_threshold else None,
             "quantile": None if math.isnan(info.quantile) else info.quantile,
+            "threshold_n": info.threshold_n or None,
+            "spread": None if math.isnan(info.spread) else info.spread,
             "source": os.fsdecode(info.source or b""),
             "precision": lib.precision_name(info.precision).decode(),
             "isa": info.isa.decode(),

@@ -359,6 +359,92 @@ TEST(Detector, AScoreAtTheThresholdIsNormal)
         }
 }
 
+TEST(Detector, JudgesEachImageByItsOwnThreshold)
+{
+        cosmos_threshold *threshold = nullptr, *its = nullptr;
+        cosmos_detector_options options = {};
+        blob::Model model = scores::model();
+
+        ASSERT_EQ(cosmos_threshold_new_fixed(&threshold, 100, nullptr), 0);
+        ASSERT_EQ(cosmos_threshold_new_fixed(&its, 0.5, nullptr), 0);
+        ASSERT_EQ(cosmos_threshold_add_image(threshold, "db:1", its, nullptr), 0);
+        cosmos_threshold_free(its);
+        options.threshold = threshold;
+        {
+                const std::vector<const char *> images = {"db:1", "web:2", nullptr};
+                Detector d(model.get(), options);
+
+                for (size_t i = 0; i < images.size(); i++) {
+                        Event e = call(static_cast<int32_t>(i) + 1, "read");
+
+                        (*e).container_id = e.keep("aaaa" + std::to_string(i));
+                        (*e).image = e.keep(images[i]);
+                        d.feed(e);
+                }
+                d.feed(nullptr);
+                ASSERT_EQ(d.scores.size(), 3u);
+                for (const scores::Score &s : d.scores) {
+                        EXPECT_EQ(s.s.threshold, s.s.pid == 1 ? 0.5 : 100);
+                        EXPECT_EQ(s.s.verdict, s.s.pid == 1 ? COSMOS_ANOMALOUS : COSMOS_NORMAL);
+                }
+        }
+        cosmos_threshold_free(threshold);
+}
+
+TEST(Detector, TakesTheModelsImages)
+{
+        blob::Blob b;
+
+        b.set("threshold", "2");
+        b.set("thresholds", R"({"db:1":{"theta":0.25}})");
+        blob::Model model = blob::load(b.bytes());
+        Detector d(model.get());
+        Event e = call(1, "call2");
+
+        (*e).container_id = "aaaa";
+        (*e).image = "db:1";
+        d.feed(e);
+        d.feed(nullptr);
+        ASSERT_EQ(d.scores.size(), 1u);
+        EXPECT_EQ(d.scores[0].s.threshold, 0.25);
+}
+
+TEST(Detector, TellsAThresholdThatAdaptsOfEachScore)
+{
+        cosmos_threshold *start = nullptr, *adaptive = nullptr, *twin = nullptr;
+        cosmos_adaptive_options adapt = {};
+        cosmos_detector_options options = {};
+        blob::Model model = scores::model();
+
+        adapt.size = sizeof(adapt);
+        adapt.quantile = 0.8;
+        adapt.spread = 0.1;
+        ASSERT_EQ(cosmos_threshold_new_fixed(&start, 1.9, nullptr), 0);
+        ASSERT_EQ(cosmos_threshold_new_adaptive(&adaptive, start, &adapt, nullptr), 0);
+        ASSERT_EQ(cosmos_threshold_new_adaptive(&twin, start, &adapt, nullptr), 0);
+        options.threshold = adaptive;
+        {
+                Detector d(model.get(), options);
+                size_t anomalous = 0;
+
+                for (const std::string &name : some_calls(2000))
+                        d.feed(call(5, name));
+                d.feed(nullptr);
+                ASSERT_GT(d.scores.size(), 300u);
+                for (const scores::Score &s : d.scores) {
+                        EXPECT_EQ(s.s.threshold, cosmos_threshold_theta(twin)) << "before the score moves it";
+                        EXPECT_EQ(s.s.verdict, cosmos_threshold_judge(twin, s.s.score));
+                        cosmos_threshold_update(twin, s.s.score);
+                        anomalous += s.s.verdict == COSMOS_ANOMALOUS;
+                }
+                EXPECT_GT(anomalous, 10u);
+                EXPECT_LT(anomalous, d.scores.size() - 10);
+                EXPECT_NE(cosmos_threshold_theta(adaptive), 1.9);
+        }
+        for (cosmos_threshold *t : {start, adaptive, twin})
+                cosmos_threshold_free(t);
+}
+
 TEST(Detector, NeedsAThreshold)
 {
         Rule rule;
