@@ -55,7 +55,7 @@ def faults_of_public(tree):
         for name in ANGLED.findall(text):
             if name.startswith("cosmos/") and not (tree / "include" / name).is_file():
                 yield f"{path.relative_to(tree)} includes <{name}>, which is not there"
-            if name.startswith(("jansson", "libaudit", "curl/", "zlib", "sha2")):
+            if name.startswith(("jansson", "libaudit", "curl/", "zlib", "nettle/")):
                 yield f"{path.relative_to(tree)} includes <{name}>, a dependency of the implementation"
 
 

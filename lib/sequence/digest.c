@@ -5,8 +5,8 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <nettle/sha2.h>
 #include <pthread.h>
-#include <sha2.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <string.h>
@@ -34,17 +34,20 @@ struct cosmos__digest {
 
 static int hash_fd(struct cosmos__digest *d, int fd, char *ret)
 {
-        SHA2_CTX context;
+        uint8_t digest[SHA256_DIGEST_SIZE];
+        struct sha256_ctx context;
         ssize_t n;
 
-        SHA256Init(&context);
+        sha256_init(&context);
         while (!atomic_load(&d->stop) && (n = read(fd, d->block, sizeof(d->block))) != 0) {
                 if (n < 0)
                         return -errno;
-                SHA256Update(&context, d->block, (size_t)n);
+                sha256_update(&context, (size_t)n, d->block);
                 atomic_fetch_add(&d->bytes, (uint64_t)n);
         }
-        SHA256End(&context, ret);
+        sha256_digest(&context, sizeof(digest), digest);
+        for (size_t i = 0; i < sizeof(digest); i++)
+                snprintf(ret + 2 * i, 3, "%02x", digest[i]);
         return 0;
 }
 
