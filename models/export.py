@@ -208,9 +208,11 @@ def write(path: str, data: bytes) -> None:
             f.flush()
             os.fsync(f.fileno())
         os.replace(temporary, path)
-    except BaseException:
+    except BaseException as e:
         if os.path.exists(temporary):
             os.unlink(temporary)
+        if isinstance(e, OSError) and e.filename is None:
+            e.filename = path
         raise
 
 

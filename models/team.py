@@ -3,20 +3,22 @@
 
 Each strategy of tf.distribute is a Team: where the replicas are, which rows of a
 batch are this worker's, sums over all replicas. A worker that waits for another one
-in a collective operation would wait for ever if that one is gone; so beside the
-training a thread looks whether the other workers still have their ports open, and
-ends this process where one has not.
+would wait for ever if that one has not come, or is gone, and TensorFlow may hold
+Python's lock meanwhile; so a worker is two processes: one trains, its parent looks
+whether the other workers still have their ports open, and ends it where one has not.
 """
 
 from __future__ import annotations
 
+import ctypes
 import dataclasses
 import json
 import os
 import re
+import select
+import signal
 import socket
 import sys
-import threading
 import time
 from typing import Any, Callable, List, Optional
 
@@ -27,6 +29,7 @@ EXAMPLE = '{"cluster": {"worker": ["a:2222", "b:2222"]}, "task": {"type": "worke
 START = 600.0  # seconds until all workers must have come
 EVERY = 1.0  # second: so often the others are looked at
 GRACE = 3.0  # seconds for which a worker must be gone
+HERE, OVER = b"+", b"-"  # what a worker tells its parent: all workers are here; none is waited for any more
 
 
 @dataclasses.dataclass
@@ -76,44 +79,74 @@ def _open(address: str) -> bool:
     return True
 
 
-class Watch:
-    """A thread that ends the process, status 2, when a worker has not come, or is gone. Nothing else can: the
-    main thread may be inside an operation that waits for that worker."""
+def supervise(cluster: Cluster, end: Callable[[str], None]) -> int:
+    """Fork. Returns in the child only, which is to train: the file descriptor to write HERE to as soon as all
+    workers are, and OVER when none is waited for any more. The parent ends as the child does, or as `end` does
+    with what it is given."""
+    reading, writing = os.pipe()
+    parent, child = os.getpid(), os.fork()
+    if child:
+        os.close(writing)
+        sys.exit(_Supervisor(cluster, end, child, reading).run())
+    os.setpgid(0, 0)  # of its own: the parent passes signals on, each once
+    ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG: it does not outlive its parent
+    if os.getppid() != parent:
+        os._exit(2)
+    os.close(reading)
+    return writing
 
-    def __init__(self, cluster: Cluster, end: Callable[[str], None]):
-        self._cluster, self._end = cluster, end
-        self._begun, self._over = threading.Event(), threading.Event()
-        self._thread = threading.Thread(target=self._run, daemon=True)
-        self._thread.start()
 
-    def all_here(self) -> None:
-        self._begun.set()
+class _Supervisor:
+    def __init__(self, cluster: Cluster, end: Callable[[str], None], child: int, reports: int):
+        self._cluster, self._end, self._child, self._reports = cluster, end, child, reports
+        self._seen, self._since = b"", {}
+        self._deadline = time.monotonic() + START
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, self._pass_on)
 
-    def stop(self) -> None:
-        self._over.set()
-        self._thread.join()
+    def _pass_on(self, number, _frame) -> None:
+        # A child that waits for others in TensorFlow would not hear of it.
+        os.kill(self._child, number if HERE in self._seen else signal.SIGKILL)
 
-    def _run(self) -> None:
-        deadline = time.monotonic() + START
-        while not self._begun.wait(EVERY):
-            if time.monotonic() > deadline:
+    def run(self) -> int:
+        """The status to end with."""
+        while True:
+            ready = select.select([self._reports], [], [], EVERY)[0] if self._reports >= 0 else time.sleep(EVERY)
+            if ready:
+                report = os.read(self._reports, 1)
+                self._seen += report
+                if not report:  # the child is ending
+                    self._reports = -1
+            pid, status = os.waitpid(self._child, 0 if OVER in self._seen else os.WNOHANG)
+            if pid:
+                code = os.waitstatus_to_exitcode(status)
+                return code if code >= 0 else 128 - code
+            self._look()
+
+    def _look(self) -> None:
+        if HERE not in self._seen:
+            if time.monotonic() > self._deadline:
                 missing = ", ".join(map(self._cluster.name, self._cluster.gone()))
-                self._end(f"not all workers came within {START:.0f} s{missing and ': missing ' + missing}")
-        since = [0.0] * len(self._cluster.workers)
-        while not self._over.wait(EVERY):
-            gone, now = self._cluster.gone(), time.monotonic()
-            since = [since[i] or now if i in gone else 0.0 for i in range(len(since))]
-            lost = [i for i in gone if now - since[i] >= GRACE]
-            if lost:
-                self._end(f"lost {', '.join(map(self._cluster.name, lost))}")
+                self._kill(f"not all workers came within {START:.0f} s" + (f": {missing} did not" if missing else ""))
+            return
+        now = time.monotonic()
+        self._since = {i: self._since.get(i, now) for i in self._cluster.gone()}
+        lost = [self._cluster.name(i) for i, since in self._since.items() if now - since >= GRACE]
+        if lost:
+            self._kill(f"lost {', '.join(lost)}")
+
+    def _kill(self, why: str) -> None:
+        os.kill(self._child, signal.SIGKILL)
+        os.waitpid(self._child, 0)
+        self._end(why)
 
 
 class Team:
     """One strategy's replicas. `size`: all of them; `mine`: range of this worker's; `chief`: does this worker
     write what is written?"""
 
-    def __init__(self, strategy: Any, cluster: Optional[Cluster] = None, watch: Optional[Watch] = None):
-        self.strategy, self.cluster, self._watch = strategy, cluster, watch
+    def __init__(self, strategy: Any, cluster: Optional[Cluster] = None, reports: int = -1):
+        self.strategy, self.cluster, self._reports = strategy, cluster, reports
         self.size = strategy.num_replicas_in_sync
         index, workers = (cluster.index, len(cluster.workers)) if cluster else (0, 1)
         each = self.size // workers
@@ -154,22 +187,25 @@ class Team:
         return float(self.first(total(mine))[0]) == number * self.size
 
     def failure(self, e: Exception) -> str:
-        """What an error of TensorFlow means: most likely another worker is gone."""
+        """What an error of TensorFlow means: where there are other workers, most likely that one is gone."""
+        from tensorflow import errors
+
         line = (str(e) or type(e).__name__).splitlines()[0]
-        if not self.cluster:
+        signs = (errors.UnavailableError, errors.DeadlineExceededError, errors.AbortedError, errors.CancelledError)
+        if not self.cluster or not isinstance(e, (*signs, errors.InternalError)):
             return f"TensorFlow: {line}"
-        gone = self.cluster.gone()
-        if not gone:  # or back already, as another process
-            named = {int(i) for i in re.findall(r"/task:(\d+)", str(e))} - {self.cluster.index}
-            gone = sorted(i for i in named if i < len(self.cluster.workers))
-        lost = ", ".join(map(self.cluster.name, gone))
-        return f"lost {lost}" if lost else f"lost a worker: {line}"
+        lost = self.cluster.gone()
+        if not lost:  # it hangs, or is back already as another process
+            named = {int(i) for i in re.findall(r"/task:(\d+)", str(e))}
+            others = [i for i in range(len(self.cluster.workers)) if i != self.cluster.index]
+            lost = [i for i in others if i in named] or others
+        names = list(map(self.cluster.name, lost))
+        return f"lost {names[0]}" if len(names) == 1 else f"lost one of {', '.join(names)}"
 
     def leave(self) -> None:
         """Nobody is waited for any more."""
-        if self._watch:
-            self._watch.stop()
-            self._watch = None
+        if self._reports >= 0:
+            os.write(self._reports, OVER)
 
 
 def quiet() -> Any:
@@ -183,16 +219,16 @@ def quiet() -> Any:
 
 
 def join(name: str, end: Callable[[str], None]) -> Team:
-    """Start a strategy: with multiworker, wait for the others. `end` ends the process with what it is given."""
-    cluster = Cluster.from_environment() if name == "multiworker" else None
-    if cluster is None:
-        os.environ.pop("TF_CONFIG", None)  # or the other strategies would heed it
-    tf = quiet()
-    if cluster:
-        watch = Watch(cluster, end)
-        team = Team(tf.distribute.MultiWorkerMirroredStrategy(), cluster, watch)
-        watch.all_here()
+    """Start a strategy. With multiworker that waits for the others, and returns in a child of this process; where a
+    worker is lost, `end` is given the text, and must end the process."""
+    if name == "multiworker":
+        cluster = Cluster.from_environment()
+        reports = supervise(cluster, end)
+        team = Team(quiet().distribute.MultiWorkerMirroredStrategy(), cluster, reports)
+        os.write(reports, HERE)
         return team
+    os.environ.pop("TF_CONFIG", None)  # or the other strategies would heed it
+    tf = quiet()
     if name == "mirrored":
         return Team(tf.distribute.MirroredStrategy())
     if name == "tpu":
@@ -204,12 +240,6 @@ def _tpu(tf: Any) -> Any:
     try:
         resolver = tf.distribute.cluster_resolver.TPUClusterResolver.connect(os.environ.get("TPU_NAME", "local"))
     except Exception as e:  # it has many ways to say that there is none
-        raise BadInput(f"no TPU (TPU_NAME says which; \"local\" is that of this machine): {str(e).splitlines()[0]}") from None
+        line = str(e).splitlines()[0][:100]
+        raise BadInput(f'no TPU (TPU_NAME says which; "local", the default, is that of this machine): {line}') from None
     return tf.distribute.TPUStrategy(resolver)
-
-
-def die(program: str, text: str) -> None:
-    """End at once, whatever other threads do."""
-    sys.stdout.flush()
-    print(f"\n{program}: {text}" if sys.stderr.isatty() else f"{program}: {text}", file=sys.stderr, flush=True)
-    os._exit(2)

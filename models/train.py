@@ -521,7 +521,11 @@ def finish(args, data, bounds, weights, mean, metadata, progress) -> None:
 def run(args) -> None:
     progress, again = Progress(), "start the same command on every worker again"
     again += f": it goes on from {args.checkpoint}" if args.checkpoint else " (with --checkpoint it would go on)"
-    join = lambda: teams.join(args.strategy, lambda text: teams.die("train.py", f"{text}; {again}"))
+
+    def lost(text):
+        raise traces.BadInput(f"{text}; {again}")
+
+    join = lambda: teams.join(args.strategy, lost)
     # Several workers meet first, so that none waits for one that finds its input bad.
     team = join() if args.strategy == "multiworker" else None
     if team is None or team.chief:
