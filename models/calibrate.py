@@ -14,7 +14,8 @@ import numpy as np
 import cosmos
 from data import BadInput, Data
 
-WARM_UP = 10_000  # calls before the calibration part that the state of a long sequence is built up from
+WARM_UP = 10_000  # calls before a piece that the state of a long sequence is built up from
+PIECE = 1 << 20  # calls whose NLLs are in memory at a time
 MIN_SCORES = 10
 
 
@@ -35,20 +36,28 @@ def calibration_scores(model: cosmos.Model, data: Data, bounds: np.ndarray) -> n
     """float64, in order of time: the score of every window that lies in the calibration part whole."""
     rule = {key: model.info[key] for key in ("window", "hop", "prior_count", "prior_mean")}
     found = []
-    for begin, _, cut, end in bounds:
-        if cut == end:
-            continue
-        # A whole number of hops back, so that windows fall where they do live.
-        skip = max(0, cut - begin - WARM_UP) // rule["hop"] * rule["hop"]
-        nll = model.nll(data.tokens[begin + skip : end])
-        scores, ends = window_scores(nll, **rule)
-        ends = ends + begin + skip
-        inside = np.maximum(ends - rule["window"], begin) >= cut
-        found.append(np.stack([data.timestamps[ends[inside] - 1], scores[inside]]))
+    for begin, _, cut, end in bounds.tolist():
+        for at in range(cut, end, PIECE):
+            found.append(_scores_from(model, data, rule, (begin, at, min(at + PIECE, end), end)))
     if not found:
         return np.empty(0)
     at, scores = np.concatenate(found, axis=1)
     return scores[np.argsort(at, kind="stable")]
+
+
+def _scores_from(model: cosmos.Model, data: Data, rule, places) -> np.ndarray:
+    """float64 [2, n]: time and score of the windows of one sequence that begin in a piece of it. `places`: where
+    the sequence begins, the piece begins and ends, and the sequence ends."""
+    begin, at, stop, end = places
+    # A whole number of hops back, so that windows fall where they do live.
+    first = begin + max(0, at - begin - WARM_UP) // rule["hop"] * rule["hop"]
+    last = min(stop + rule["window"], end)
+    scores, ends = window_scores(model.nll(data.tokens(first, last)), **rule)
+    starts = np.maximum(ends + first - rule["window"], begin)
+    inside = (starts >= at) & (starts < stop)
+    if last < end:
+        inside &= (ends - rule["window"]) % rule["hop"] == 0  # a shorter rest there is at the sequence's end only
+    return np.stack([data.timestamps(first, last)[ends[inside] - 1], scores[inside]])
 
 
 def surprise(vocab_size: int, smoothing: float) -> float:

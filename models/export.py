@@ -1,37 +1,57 @@
+#!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
 """The network in Keras, and its weights as a model file.
+
+    python models/export.py network.keras -o model.bin
+    python models/export.py DIR -o model.bin            the best of a training so far (train.py --checkpoint DIR)
 
 build() is the one definition of the network; tensors() and serialise() put it
 into the form that docs/formats-model.md describes, parse() reads that. The file
 is written here, not by the safetensors package, because that one orders the
-metadata by chance, and the same training must give the same bytes.
+metadata by chance, and the same training must give the same bytes. import.py is
+the way back.
 """
 
 from __future__ import annotations
 
+import argparse
+import dataclasses
 import errno
+import hashlib
 import json
 import os
-from typing import Dict, Sequence, Tuple
+import sys
+import zipfile
+from typing import Any, Dict, Optional, Sequence, Tuple
 
-import numpy as np
+try:
+    import numpy as np
+except ImportError as e:
+    print(f"export.py: {e}", file=sys.stderr)
+    sys.exit(2)
 
-ERRNO_SIZE = 135
+import fields
+
 DTYPES = {"F32": "<f4", "I8": "i1"}
+# The tensors of each kind of layer, as Keras orders them.
+PARTS = {"embedding": ["weight"], "lstm": ["kernel", "recurrent_kernel", "bias"], "dense": ["kernel", "bias"]}
+SIDE = "cosmos-header.json"  # in a .keras file: the header of the model file that it is of
 
 
-def build(vocab_size: int, embedding: int, units: Sequence[int], fields: Sequence[str], dtype: str = "float32"):
-    """int32 [batch, calls] of each field (a list in the order of `fields`) -> logits [batch, calls, vocab_size]."""
+def build(vocab_size: int, embedding: int, units: Sequence[int], scheme: Sequence[str], dtype: str = "float32"):
+    """int32 [batch, calls] of each field (a list in the order of `scheme`) -> logits [batch, calls, vocab_size]."""
     import keras
 
-    sizes = {"name": vocab_size, "errno": ERRNO_SIZE}
+    sizes = fields.sizes(vocab_size)
     inputs, embedded = [], []
-    for field in fields:
+    for field in scheme:
         ids = keras.Input((None,), dtype="int32", name=field)
-        # An errno that training never meets keeps its row of zeros: it says nothing.
-        init = "uniform" if field == "name" else "zeros"
         layer = keras.layers.Embedding(
-            sizes[field], embedding, embeddings_initializer=init, dtype=dtype, name=f"embedding.{field}"
+            sizes[field],
+            embedding,
+            embeddings_initializer=fields.initializer(field),
+            dtype=dtype,
+            name=f"embedding.{field}",
         )
         inputs.append(ids)
         embedded.append(layer(ids))
@@ -45,11 +65,18 @@ def tensors(model) -> Dict[str, np.ndarray]:
     """The weights of a network from build(), by the names that they have in the file."""
     found = {}
     for layer in model.layers:
-        parts = {"embedding": ["weight"], "lstm": ["kernel", "recurrent_kernel", "bias"], "dense": ["kernel", "bias"]}
-        names = parts.get(layer.name.split(".")[0], [])
+        names = PARTS.get(layer.name.split(".")[0], [])
         for name, value in zip(names, layer.get_weights()):
             found[f"{layer.name}.{name}"] = np.ascontiguousarray(value, np.float32)
     return found
+
+
+def assign(model, weights: Dict[str, np.ndarray]) -> None:
+    """The inverse of tensors(): give a network from build() these weights."""
+    for layer in model.layers:
+        names = PARTS.get(layer.name.split(".")[0], [])
+        if names:
+            layer.set_weights([weights[f"{layer.name}.{name}"] for name in names])
 
 
 def serialise(weights: Dict[str, np.ndarray], metadata: Dict[str, str]) -> bytes:
@@ -80,6 +107,86 @@ def parse(data: bytes) -> Tuple[Dict[str, np.ndarray], Dict[str, str]]:
     return weights, metadata
 
 
+@dataclasses.dataclass
+class ModelFile:
+    """A model file of float32 weights, as it is read."""
+
+    weights: Dict[str, np.ndarray]
+    metadata: Dict[str, str]
+    header: bytes  # all that stands before the tensors
+    sha256: str
+
+
+def load(path: str) -> ModelFile:
+    """Read a model file to go on from. Of int8 there is none to go on from: steps of training would be lost
+    between two of its weights."""
+    import cosmos
+    from data import BadInput
+
+    with open(path, "rb") as f:
+        data = f.read()
+    cosmos.Model.from_bytes(data, path)  # or it says what is wrong with it
+    weights, metadata = parse(data)
+    if metadata.get("cosmos.precision", "f32") != "f32":
+        raise BadInput(f"{path} is of {metadata['cosmos.precision']} weights: take the float32 file that it was made of")
+    header = data[: 8 + int.from_bytes(data[:8], "little")]
+    return ModelFile(weights, metadata, header, hashlib.sha256(data).hexdigest())
+
+
+def with_header(weights: Dict[str, np.ndarray], header: bytes) -> bytes:
+    """A file with the header of another one, whose tensors have the same names and shapes."""
+    from data import BadInput
+
+    try:
+        entries = json.loads(header[8:])
+        del entries["__metadata__"]
+        shapes = {name: list(entry["shape"]) for name, entry in entries.items()}
+        places = {name: slice(*map(int, entry["data_offsets"])) for name, entry in entries.items()}
+    except (ValueError, KeyError, TypeError, AttributeError):
+        raise BadInput("the metadata in the .keras file are damaged: give a model file with --like") from None
+    for name in sorted({*shapes, *weights}):
+        mine = list(weights[name].shape) if name in weights else "not there"
+        if shapes.get(name, "not there") != mine:
+            raise BadInput(f"{name} is {mine} in the network, but {shapes.get(name, 'not there')} by its metadata")
+    data = bytearray(sum(value.nbytes for value in weights.values()))
+    for name, value in weights.items():
+        data[places[name]] = np.asarray(value, DTYPES["F32"]).tobytes()
+    return header + bytes(data)
+
+
+def save_keras(network, header: bytes, path: str) -> None:
+    """A .keras file, and in it, where Keras does not look, what else the model file says."""
+    temporary = _beside(path) + ".keras"
+    try:
+        network.save(temporary)
+        with zipfile.ZipFile(temporary, "a") as archive:
+            archive.writestr(SIDE, header)
+        with open(temporary, "rb+") as f:
+            os.fsync(f.fileno())
+        os.replace(temporary, path)
+    except BaseException:
+        if os.path.exists(temporary):
+            os.unlink(temporary)
+        raise
+
+
+def load_keras(path: str) -> Tuple[Dict[str, np.ndarray], Optional[bytes]]:
+    """Weights of a .keras file, and the header that save_keras() gave it; None if it has none (any more)."""
+    import team
+    from data import BadInput
+
+    try:
+        with zipfile.ZipFile(path) as archive:
+            header = archive.read(SIDE) if SIDE in archive.namelist() else None
+        team.quiet()
+        import keras
+
+        network = keras.saving.load_model(path, compile=False)
+    except (zipfile.BadZipFile, ValueError, TypeError, KeyError) as e:
+        raise BadInput(f"{path} is not a network that Keras can read: {str(e).strip().splitlines()[0]}") from None
+    return tensors(network), header
+
+
 def _beside(path: str) -> str:
     return f"{path}.{os.getpid()}.tmp"
 
@@ -101,7 +208,85 @@ def write(path: str, data: bytes) -> None:
             f.flush()
             os.fsync(f.fileno())
         os.replace(temporary, path)
-    except BaseException:
+    except BaseException as e:
         if os.path.exists(temporary):
             os.unlink(temporary)
+        if isinstance(e, OSError) and e.filename is None:
+            e.filename = path
         raise
+
+
+def exported(args: argparse.Namespace) -> bytes:
+    """The model file that is asked for."""
+    import checkpoint
+    from data import BadInput
+
+    if os.path.isdir(args.source):
+        weights, metadata, state = checkpoint.read(args.source)
+        return serialise(weights, {**metadata, "cosmos.prior_mean": repr(state.best)})
+    weights, header = load_keras(args.source)
+    if args.like:
+        header = load_keras(args.like)[1] if zipfile.is_zipfile(args.like) else load(args.like).header
+    if header is None:
+        raise BadInput(
+            f"{args.like or args.source} does not say what the network's inputs and outputs mean (Keras drops that when "
+            "it saves one): give the model file that it began as with --like"
+        )
+    contents = with_header(weights, header)
+    if not args.like:
+        return contents
+    metadata = parse(contents)[1]
+    for key in ("cosmos.threshold", "cosmos.quantile", "cosmos.threshold_rule"):
+        metadata.pop(key, None)  # it was of other weights
+    return serialise(weights, metadata)
+
+
+def run(args: argparse.Namespace) -> None:
+    import cosmos
+
+    check_writable(args.output)
+    contents = exported(args)
+    model = cosmos.Model.from_bytes(contents, args.output)  # what can't be read back is not written
+    write(args.output, contents)
+    print(f"{args.output}: {len(contents) / 1024:.0f} KiB")
+    if model.info["threshold"] is None:
+        print("  threshold   none: cosmos-score needs one from benign traces, or --threshold")
+
+
+def main() -> int:
+    p = argparse.ArgumentParser(
+        description="Make a model file of a network that Keras has saved, or of a training's checkpoint.",
+    )
+    p.add_argument("source", metavar="NETWORK", help="network.keras, or the folder of train.py --checkpoint")
+    p.add_argument("-o", "--output", required=True, metavar="FILE", help="the model file to write")
+    p.add_argument(
+        "--like",
+        metavar="MODEL",
+        help="a model file, or a .keras file of import.py, of the same shape and vocabulary: take the metadata from "
+        "there, but for the threshold; needed where Keras itself has saved the network",
+    )
+    args = p.parse_args()
+    try:
+        from data import BadInput
+
+        import cosmos
+    except ImportError as e:
+        print(f"export.py: {e}", file=sys.stderr)
+        return 2
+    try:
+        run(args)
+    except (BadInput, cosmos.CosmosError) as e:
+        print(f"export.py: {e}", file=sys.stderr)
+        return 2
+    except ImportError as e:
+        print(f"export.py: {e}: pip install -r models/requirements.txt", file=sys.stderr)
+        return 2
+    except OSError as e:
+        named = f": {e.filename}" if e.filename else ""
+        print(f"export.py: {e.strerror or e}{named}", file=sys.stderr)
+        return 2
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

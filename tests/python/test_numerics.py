@@ -24,6 +24,7 @@ NETWORKS = [
 @pytest.mark.parametrize("vocab,embedding,units,scheme", NETWORKS)
 def test_against_keras(vocab, embedding, units, scheme):
     import export
+    import fields
 
     sys.path.insert(0, str(conftest.TREE / "tests/golden"))
     import make
@@ -35,7 +36,7 @@ def test_against_keras(vocab, embedding, units, scheme):
     data = export.serialise(export.tensors(network), conftest.metadata(names, units, embedding, scheme))
     tokens = rng.integers(0, vocab, (200, 1))
     if scheme == "name,errno":
-        tokens = np.concatenate([tokens, rng.integers(0, export.ERRNO_SIZE, (200, 1))], axis=1)
+        tokens = np.concatenate([tokens, rng.integers(0, fields.ERRNO_SIZE, (200, 1))], axis=1)
     expected = make.log_probs(network, tokens)
     difference = np.abs(cosmos.Model.from_bytes(data).log_probs(tokens) - expected)
     print(f"vocabulary {vocab}, layers {units}, {scheme}: largest difference {difference.max():.2e}")
