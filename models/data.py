@@ -22,6 +22,8 @@ import numpy as np
 
 import cosmos
 
+import fields
+
 CUTS = (0.70, 0.85)  # shares of all calls at which time is cut
 CHUNK = 200  # calls; gradients reach no further back
 SEQUENCE_CHUNKS = 400  # a longer sequence counts no more than this many chunks
@@ -42,6 +44,7 @@ class Part:
     timestamps: np.ndarray  # int64 [calls], ns
     offsets: np.ndarray  # [sequences + 1]
     ids: Optional[np.ndarray] = None  # uint32: ids of names in the vocabulary of all; None: they are those
+    frequency: Optional[np.ndarray] = None  # float32 [calls]; None: it is not read
 
 
 class Data:
@@ -85,6 +88,11 @@ class Data:
             tokens[:, 0] = part.ids[tokens[:, 0]]
         return tokens
 
+    def frequency(self, begin: int, end: int) -> Optional[np.ndarray]:
+        """float32 [end - begin], of one sequence, not to be written to; None: it is not read."""
+        part, first = self._part(begin)
+        return None if part.frequency is None else part.frequency[begin - first : end - first]
+
     def names(self, begin: int, end: int) -> np.ndarray:
         """uint32 [end - begin]: ids of names, of one sequence."""
         part, first = self._part(begin)
@@ -97,6 +105,13 @@ class Data:
             return self.tokens(begin - 1, end - 1)
         behind = self.tokens(begin, end - 1)
         return np.concatenate([np.zeros((1, behind.shape[1]), np.uint32), behind])
+
+    def input_frequency(self, begin: int, end: int) -> Optional[np.ndarray]:
+        """float32 [end - begin]: that of the call before each, 0 before a sequence's first; None: it is not read."""
+        if self.offsets[np.searchsorted(self.offsets, begin)] != begin:
+            return self.frequency(begin - 1, end - 1)
+        behind = self.frequency(begin, end - 1)
+        return None if behind is None else np.concatenate([np.zeros(1, np.float32), behind])
 
     def timestamps(self, begin: int, end: int) -> np.ndarray:
         """int64 [end - begin], of one sequence, not to be written to."""
@@ -116,11 +131,16 @@ class Data:
 
 
 def read(
-    paths: Sequence[str], unit: str, containers: Sequence[str], vocab: Optional[Sequence[str]] = None
+    paths: Sequence[str],
+    unit: str,
+    containers: Sequence[str],
+    vocab: Optional[Sequence[str]] = None,
+    tokens: str = fields.USUAL,
 ) -> Data:
     """Read all traces with one vocabulary: that which is given, calls that are not in it in its reserved places
-    as long as there are any; else a new one, most frequent call first, equal counts by name."""
-    corpora = [_read_one(path, unit, containers) for path in paths]
+    as long as there are any; else a new one, most frequent call first, equal counts by name. `tokens`: what is
+    read of a call, a scheme as the metadata names it."""
+    corpora = [_read_one(path, unit, containers, tokens) for path in paths]
     sources = sorted({corpus.source for corpus, _ in corpora})
     if len(sources) > 1:
         listed = ", ".join(source or "unknown" for source in sources)
@@ -138,7 +158,7 @@ def read(
     parts = []
     for corpus, _ in corpora:
         of_mine = np.array([ids.get(name, UNKNOWN) for name in corpus.vocab], np.uint32)
-        parts.append(Part(corpus.tokens, corpus.timestamps, corpus.offsets, of_mine))
+        parts.append(Part(corpus.tokens, corpus.timestamps, corpus.offsets, of_mine, corpus.frequency))
     return Data(
         vocab,
         parts,
@@ -182,12 +202,12 @@ def natural_unit(path: str) -> str:
     return "process"
 
 
-def _read_one(path: str, unit: str, containers: Sequence[str]) -> Tuple[cosmos.Corpus, str]:
+def _read_one(path: str, unit: str, containers: Sequence[str], tokens: str) -> Tuple[cosmos.Corpus, str]:
     digest = hashlib.sha256()
     with open(path, "rb") as f:
         for block in iter(lambda: f.read(1 << 20), b""):
             digest.update(block)
-    return cosmos.read_corpus(path, unit=unit, containers=containers), digest.hexdigest()
+    return cosmos.read_corpus(path, unit=unit, containers=containers, tokens=tokens), digest.hexdigest()
 
 
 def _blocks(begin: int, end: int) -> range:
@@ -249,6 +269,7 @@ class Batch:
     inputs: np.ndarray  # int32 [n, CHUNK, fields]
     targets: np.ndarray  # int32 [n, CHUNK]
     weights: np.ndarray  # float32 [n, CHUNK]: 1 for a call, 0 for padding
+    frequency: np.ndarray  # float32 [n, CHUNK], of inputs; 0 where it is not read
 
 
 class Chunks:
@@ -293,9 +314,13 @@ class Chunks:
             np.zeros((size, CHUNK, self._data.width), np.int32),
             np.zeros((size, CHUNK), np.int32),
             np.zeros((size, CHUNK), np.float32),
+            np.zeros((size, CHUNK), np.float32),
         )
         for row, (begin, end) in enumerate(picks):
             batch.inputs[row, : end - begin] = self._data.inputs(begin, end)
             batch.targets[row, : end - begin] = self._data.names(begin, end)
             batch.weights[row, : end - begin] = 1
+            frequency = self._data.input_frequency(begin, end)
+            if frequency is not None:
+                batch.frequency[row, : end - begin] = frequency
         return batch

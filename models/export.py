@@ -39,22 +39,30 @@ SIDE = "cosmos-header.json"  # in a .keras file: the header of the model file th
 
 
 def build(vocab_size: int, embedding: int, units: Sequence[int], scheme: Sequence[str], dtype: str = "float32"):
-    """int32 [batch, calls] of each field (a list in the order of `scheme`) -> logits [batch, calls, vocab_size]."""
+    """[batch, calls] of each part of `scheme` (a list in its order; int32 of a field, of the frequency floats) ->
+    logits [batch, calls, vocab_size]."""
     import keras
 
-    sizes = fields.sizes(vocab_size)
     inputs, embedded = [], []
-    for field in scheme:
-        ids = keras.Input((None,), dtype="int32", name=field)
-        layer = keras.layers.Embedding(
-            sizes[field],
-            embedding,
-            embeddings_initializer=fields.initializer(field),
-            dtype=dtype,
-            name=f"embedding.{field}",
-        )
-        inputs.append(ids)
-        embedded.append(layer(ids))
+    for part in scheme:
+        name, init = fields.name(part), fields.initializer(part)
+        if name == fields.FREQUENCY:
+            x = keras.Input((None,), dtype=dtype, name=name)
+            layer = keras.layers.Dense(
+                embedding, use_bias=False, kernel_initializer=init, dtype=dtype, name=f"embedding.{name}"
+            )
+            embedded.append(layer(keras.layers.Reshape((-1, 1), dtype=dtype)(x)))
+        else:
+            x = keras.Input((None,), dtype="int32", name=name)
+            layer = keras.layers.Embedding(
+                fields.size(part, vocab_size),
+                embedding,
+                embeddings_initializer=init,
+                dtype=dtype,
+                name=f"embedding.{name}",
+            )
+            embedded.append(layer(x))
+        inputs.append(x)
     x = embedded[0] if len(embedded) == 1 else keras.layers.Add(dtype=dtype)(embedded)
     for i, width in enumerate(units):
         x = keras.layers.LSTM(width, return_sequences=True, dtype=dtype, name=f"lstm.{i}")(x)

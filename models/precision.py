@@ -73,9 +73,10 @@ def log_probs(weights, n_layers: int, fields, sequences):
     it, computed in the type of the weights."""
     w, dtype = weights, weights["dense.bias"].dtype
     lengths = list(map(len, sequences))
+    columns = [cosmos.TOKEN_FIELDS.index(field) for field in fields]
     before = np.zeros((lengths[0], len(sequences), len(fields)), np.intp)
     for i, tokens in enumerate(sequences):
-        before[1 : lengths[i], i] = tokens[:-1, : len(fields)]
+        before[1 : lengths[i], i] = tokens[:-1, columns]
     # The first call of each sequence, then the second ones, and so on: rows of one array without gaps.
     going = [sum(length > t for length in lengths) for t in range(lengths[0])]
     starts = np.cumsum([0, *going])
@@ -200,6 +201,8 @@ def compare(path: str, sequences):
         raise BadInput(f"{path} holds int8 weights: give the file that it was made of, to compare with")
     if not sequences:
         raise BadInput("there is no call to compare by")
+    if "embedding.frequency.weight" in weights:
+        raise BadInput(f"{path} reads the frequency of calls, which this does not: compare a model without it")
     info = models["f32"].info
     nll, names = measure(models, weights, sequences)
     return {
@@ -426,7 +429,8 @@ def run(args) -> int:
         found = adfa(args.model, args.adfa_ld)
     else:
         model = cosmos.Model(args.model)
-        corpora = [cosmos.read_corpus(path, model.info["unit"], model.vocab) for path in args.traces]
+        how = dict(unit=model.info["unit"], vocab=model.vocab, tokens=model.info["tokens"])
+        corpora = [cosmos.read_corpus(path, **how) for path in args.traces]
         found, _ = compare(args.model, pieces(tokens for corpus in corpora for tokens in corpus.sequences()))
     text = report(found)
     print(text, end="")

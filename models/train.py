@@ -80,6 +80,12 @@ def arguments() -> argparse.Namespace:
             raise argparse.ArgumentTypeError(f"{text} is not above 0")
         return value
 
+    def scheme(text):
+        try:
+            return ",".join(fields.of(text))
+        except cosmos.InvalidError as e:
+            raise argparse.ArgumentTypeError(str(e)) from None
+
     p = argparse.ArgumentParser(
         description="Learn the system calls of a container from traces of its normal life, with TensorFlow.",
         epilog="On one machine cosmos-train does the same without Python. On several, each worker is started with the "
@@ -94,8 +100,9 @@ def arguments() -> argparse.Namespace:
     p.add_argument("--unit", choices=["process", "thread"], help="what one sequence is: thread where the trace knows them")
     p.add_argument(
         "--fields",
-        choices=fields.SCHEMES,
-        help=f"what the network is told of a call (default {fields.SCHEMES[-1]}; with --init as there)",
+        type=scheme,
+        help=f"what the network is told of a call: name, then any of errno, size/half (or /octave, /quarter), fd, path, "
+        f"args, frequency/CALLS, with commas between (default {fields.USUAL}; with --init as there)",
     )
     size = at_least(1, int)
     p.add_argument("--layers", type=size, help="LSTM layers (default 1)")
@@ -142,7 +149,7 @@ def arguments() -> argparse.Namespace:
 
 def resolve(args, start) -> None:
     """What was not said: as the model that is gone on from has it, else as usual. `start`: an export.ModelFile."""
-    usual = {"fields": fields.SCHEMES[-1], "embedding": 64, "window": 100, "hop": 50}
+    usual = {"fields": fields.USUAL, "embedding": 64, "window": 100, "hop": 50}
     said = start.metadata if start else {}
     units = [int(width) for width in said["cosmos.layers"].split(",")] if start else None
     fixed = {}
@@ -240,6 +247,7 @@ class Trainer:
         self._tf, self._team, self._seed = tf, team, args.seed
         scheme = fields.of(args.fields)
         self._columns = fields.columns(scheme)
+        self._frequency = len(scheme) - len(self._columns)  # 1 or 0 inputs behind those of the fields
         self._each, self.batch = args.batch, args.batch * team.size
         with team.strategy.scope():
             self.network = export.build(len(data.vocab), args.embedding, args.units, scheme)
@@ -306,11 +314,13 @@ class Trainer:
                     names, chance = batch.inputs[:, :, 0], rng.random((self.batch, chunk))[mine]
                     names[(chance < UNKNOWN) & (names != 0)] = traces.UNKNOWN
                 inputs = tuple(batch.inputs[:, :, column] for column in self._columns)
+                inputs += (batch.frequency,) * self._frequency
                 calls = np.full(replicas, sum(end - begin for begin, end in every), np.float32)
                 yield inputs, batch.targets, batch.weights, calls
 
         ids, weights = tf.TensorSpec((n, chunk), tf.int32), tf.TensorSpec((n, chunk), tf.float32)
-        signature = ((ids,) * len(self._columns), ids, weights, tf.TensorSpec((replicas,), tf.float32))
+        inputs = (ids,) * len(self._columns) + (weights,) * self._frequency
+        signature = (inputs, ids, weights, tf.TensorSpec((replicas,), tf.float32))
         return tf.data.Dataset.from_generator(generate, output_signature=signature).prefetch(AHEAD)
 
     def epoch(self, chunks, n, state, signals, progress) -> None:
@@ -434,7 +444,7 @@ def read(args, start, progress):
     """The traces and their three parts, or why they can't be trained on."""
     args.unit = args.unit or traces.natural_unit(args.traces[0])
     vocab = json.loads(start.metadata["cosmos.vocab"]) if start else None
-    data = traces.read(args.traces, args.unit, args.container, vocab)
+    data = traces.read(args.traces, args.unit, args.container, vocab, args.fields)
     if start:
         of_model = {key: start.metadata.get(f"cosmos.{key}") for key in ("source", "calls")}
         for key, mine in {"source": data.source, "calls": data.call_set}.items():

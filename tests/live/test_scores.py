@@ -25,7 +25,7 @@ def model(tmp_path, backend):
     v, e, units = len(NAMES), 5, [7, 6]
     weights = {
         "embedding.name.weight": (v, e),
-        "embedding.errno.weight": (export.ERRNO_SIZE, e),
+        "embedding.errno.weight": (export.fields.size("errno", v), e),
         "dense.kernel": (units[-1], v),
         "dense.bias": (v,),
     }

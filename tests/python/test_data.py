@@ -13,11 +13,12 @@ import cosmos
 def made_up(lengths, gap=1):
     """Sequences one after the other in time. The arrays of its only part may be written to."""
     n = sum(lengths)
-    tokens = np.zeros((n, 4), np.uint32)
+    tokens = np.zeros((n, 6), np.uint32)
     tokens[:, 0] = 2 + np.arange(n) % 4
     tokens[:, 1] = np.arange(n) % 3
     offsets = np.concatenate([[0], np.cumsum(lengths)])
-    part = traces.Part(tokens, np.arange(n, dtype=np.int64) * gap, offsets)
+    frequency = np.arange(1, n + 1, dtype=np.float32) / n
+    part = traces.Part(tokens, np.arange(n, dtype=np.int64) * gap, offsets, frequency=frequency)
     return traces.Data(conftest.VOCAB, [part], "audit", [])
 
 
@@ -41,8 +42,8 @@ def test_read_joins_traces_and_vocabularies(trace):
     assert tokens[:, 0].tolist() == [3, 4, 4, 2, 2, 2, 3, 3] and data.names(3, 8).tolist() == [2, 2, 2, 3, 3]
     assert tokens[:, 1].tolist() == [0, 0, 0] + [11] * 5
     assert inputs[:, 0].tolist() == [0, 3, 4, 0, 2, 2, 2, 3]
-    assert inputs[3].tolist() == [0, 0, 0, 0] and inputs[4].tolist() == [2, 11, 0, 0]
-    assert data.inputs(4, 6).tolist() == [[2, 11, 0, 0]] * 2
+    assert inputs[3].tolist() == [0] * 6 and inputs[4].tolist() == [2, 11, 0, 0, 0, 0]
+    assert data.inputs(4, 6).tolist() == [[2, 11, 0, 0, 0, 0]] * 2
     assert [(t["calls"], t["sequences"], len(t["sha256"])) for t in data.traces] == [(3, 1, 64), (5, 1, 64)]
     third = trace("three.jsonl", source="bpf")
     third.call("read")
@@ -120,13 +121,15 @@ def test_batches():
     data = made_up([3, 5])
     chunks = traces.Chunks(data, np.array([[0, 3], [3, 8]]))
     batch = chunks.batch(chunks.all(10), 4)
-    assert batch.inputs.shape == (4, 200, 4) and batch.weights.sum() == 8
-    assert batch.inputs[1, :6].tolist() == [[0, 0, 0, 0]] + data.tokens(3, 7).tolist() + [[0, 0, 0, 0]]
+    assert batch.inputs.shape == (4, 200, 6) and batch.weights.sum() == 8
+    assert batch.inputs[1, :6].tolist() == [[0] * 6] + data.tokens(3, 7).tolist() + [[0] * 6]
+    assert (batch.frequency[1, :6] * 8).tolist() == [0, 4, 5, 6, 7, 0]
     assert batch.targets[1, :6].tolist() == data.names(3, 8).tolist() + [0]
     assert batch.weights[1, :6].tolist() == [1, 1, 1, 1, 1, 0]
     # A piece that does not begin a sequence: the call before it is its first input.
     batch = traces.Chunks(data, np.array([[5, 8]])).batch([(5, 8)], 1)
     assert batch.inputs[0, 0].tolist() == data.tokens(4, 5)[0].tolist()
+    assert batch.frequency[0, 0] == data.frequency(4, 5)[0] == 5 / 8
     assert not chunks.batch([], 2).weights.any()
 
 

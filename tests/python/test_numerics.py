@@ -18,6 +18,8 @@ NETWORKS = [
     (113, 33, [31, 7], "name"),
     (500, 61, [67, 45, 23], "name,errno"),
     (301, 15, [129], "name,errno"),
+    (41, 7, [19], "name,args,frequency/10"),
+    (200, 31, [45, 16], "name,errno,size/half,fd,path,args,frequency/100"),
 ]
 
 
@@ -30,15 +32,20 @@ def test_against_keras(vocab, embedding, units, scheme):
     import make
 
     rng = np.random.default_rng(vocab)
-    network = export.build(vocab, embedding, units, scheme.split(","), dtype="float64")
+    parts = fields.of(scheme)
+    network = export.build(vocab, embedding, units, parts, dtype="float64")
     make.set_random(network, rng)
     names = conftest.VOCAB[:2] + [f"call{i}" for i in range(vocab - 2)]
     data = export.serialise(export.tensors(network), conftest.metadata(names, units, embedding, scheme))
-    tokens = rng.integers(0, vocab, (200, 1))
-    if scheme == "name,errno":
-        tokens = np.concatenate([tokens, rng.integers(0, fields.ERRNO_SIZE, (200, 1))], axis=1)
-    expected = make.log_probs(network, tokens)
-    difference = np.abs(cosmos.Model.from_bytes(data).log_probs(tokens) - expected)
+    columns, tokens, frequency = fields.columns(parts), np.zeros((200, 6), np.uint32), None
+    for part, column in zip(parts, columns):
+        tokens[:, column] = rng.integers(0, fields.size(part, vocab), 200)
+    inputs = tokens[:, columns]
+    if len(columns) < len(parts):
+        frequency = rng.random(200).astype(np.float32)
+        inputs = np.concatenate([inputs, frequency[:, None]], axis=1)
+    expected = make.log_probs(network, inputs)
+    difference = np.abs(cosmos.Model.from_bytes(data).log_probs(tokens, frequency) - expected)
     print(f"vocabulary {vocab}, layers {units}, {scheme}: largest difference {difference.max():.2e}")
     assert difference.shape == (200, vocab)
     assert difference.max() < 2e-5
