@@ -27,6 +27,7 @@ extern "C" {
 #define COSMOS_MODEL_UNITS_MAX 4096
 #define COSMOS_MODEL_IMAGES_MAX 256     /* with a threshold of their own */
 #define COSMOS_MODEL_IMAGE_NAME_MAX 512 /* bytes */
+#define COSMOS_MODEL_SPREAD_MAX 1e6     /* nats */
 
 typedef struct cosmos_model cosmos_model;
 

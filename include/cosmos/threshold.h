@@ -43,7 +43,8 @@ struct cosmos_threshold_fit {
         double confidence;
         /* How far apart scores lie near the quantile: by how much theta must rise for e times fewer of them to be
          * above it. From the scores that half and one and a half times as many exceed, 10 at least (Siddiqui 1960),
-         * as if the tail were exponential. Above 0. What an adaptive threshold measures its steps by. */
+         * as if the tail were exponential. 0.001 to
+         * COSMOS_MODEL_SPREAD_MAX. What an adaptive threshold measures its steps by. */
         double spread;
 };
 /* 0 < quantile <= 1, 0 < confidence < 1, n >= 1, scores finite; else -EINVAL. The scores must be of data that the
@@ -69,7 +70,7 @@ cosmos_threshold *cosmos_threshold_of(cosmos_threshold *threshold, const char *i
  * A threshold that follows the scores: a streaming quantile by stochastic approximation (Robbins & Monro 1951). With a
  * the share of scores that is to be above theta, 1 - quantile, and t the number of scores that have counted so far,
  *
- *     theta <- min <= theta + g(t) * spread / a * ([score > theta] - a) <= max
+ *     theta <- theta + g(t) * spread / a * ([score > theta] - a)       and no further than the bounds
  *     g(t) = max(a / 20, 1 / (t + 20 / (8 * a)))
  *
  * So a score above theta raises it by 1/20 of the spread, any other lowers it by a/20 of that, and where a share a is
@@ -102,7 +103,7 @@ struct cosmos_adaptive_options {
         size_t size;     /* sizeof(struct cosmos_adaptive_options) */
         double quantile; /* 0 < quantile < 1; 0: that which the threshold was fitted to */
         double min, max; /* theta stays between them, in nats a call, min < max; both 0: no bounds */
-        double spread;   /* as that of a fit, > 0; 0: that of the threshold's fit */
+        double spread;   /* as that of a fit, 0 < spread <= COSMOS_MODEL_SPREAD_MAX; 0: that of the threshold's fit */
         uint64_t hold;   /* scores that an alert may last; 0: 10 / (1 - quantile), half of those that theta follows */
 };
 /* A copy of `start`, with its images, each of which adapts by itself. -EINVAL for an option out of its range, or where

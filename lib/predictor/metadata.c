@@ -266,7 +266,7 @@ static int get_fit(const json_t *metadata, struct cosmos_model_info *info, struc
                         return r;
         }
         if (json_object_get(metadata, "cosmos.threshold_spread")) {
-                r = get_number(metadata, "cosmos.threshold_spread", 0, DBL_MAX, &info->spread, reterr);
+                r = get_number(metadata, "cosmos.threshold_spread", 0, COSMOS_MODEL_SPREAD_MAX, &info->spread, reterr);
                 if (r < 0)
                         return r;
                 if (info->spread == 0)

@@ -39,8 +39,8 @@ static int read_one(struct cosmos_model_threshold *ret, const char *image, const
         ret->theta = json_number_value(theta);
         if (!read_number(entry, "quantile", &ret->quantile) || ret->quantile <= 0 || ret->quantile > 1)
                 return bad(image, "'quantile' must be a number above 0 and at most 1", reterr);
-        if (!read_number(entry, "spread", &ret->spread) || ret->spread <= 0)
-                return bad(image, "'spread' must be a number above 0", reterr);
+        if (!read_number(entry, "spread", &ret->spread) || ret->spread <= 0 || ret->spread > COSMOS_MODEL_SPREAD_MAX)
+                return bad(image, "'spread' must be a number above 0 and at most 1000000", reterr);
         if (n && (!json_is_integer(n) || json_integer_value(n) < 1 || json_integer_value(n) > UINT32_MAX))
                 return bad(image, "'n' must be an integer from 1 to 4294967295", reterr);
         ret->n = (uint32_t)json_integer_value(n);

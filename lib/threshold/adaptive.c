@@ -20,9 +20,9 @@ static int check_options(const struct cosmos_adaptive_options *o, struct cosmos_
 
         if (o->quantile != 0 && !(o->quantile > 0 && o->quantile < 1))
                 return cosmos__fail(reterr, -EINVAL, "adaptive threshold: quantile %g is not in (0, 1)", o->quantile);
-        if (o->spread != 0 && !(o->spread > 0 && isfinite(o->spread)))
-                return cosmos__fail(reterr, -EINVAL, "adaptive threshold: spread %g is not a finite number above 0",
-                                    o->spread);
+        if (o->spread != 0 && !(o->spread > 0 && o->spread <= COSMOS_MODEL_SPREAD_MAX))
+                return cosmos__fail(reterr, -EINVAL, "adaptive threshold: spread %g is not in (0, %g]", o->spread,
+                                    COSMOS_MODEL_SPREAD_MAX);
         if (bounded && !(isfinite(o->min) && isfinite(o->max) && o->min < o->max))
                 return cosmos__fail(reterr, -EINVAL,
                                     "adaptive threshold: bounds %g and %g are not two finite numbers in order", o->min,

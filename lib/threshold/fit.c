@@ -101,7 +101,7 @@ static double spread_of(const double *sorted, size_t n, double quantile)
                 if (many >= most)
                         break;
         }
-        return MAX(spread, SPREAD_LEAST);
+        return MIN(MAX(spread, SPREAD_LEAST), COSMOS_MODEL_SPREAD_MAX);
 }
 
 /* ---- the fit ------------------------------------------------------------------------------- */

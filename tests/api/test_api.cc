@@ -411,6 +411,55 @@ TEST(ApiMend, OfAnotherBootIsOverAndOneThatIsNoStateIsSaid)
         rmdir(dir.c_str());
 }
 
+/* From scores to a file to a verdict, as a user does it. */
+TEST(Api, AThresholdGoesIntoAModelAndOutOfIt)
+{
+        const double scores[] = {1, 2, 3, 4, 5, 6, 7, 8, 9, 10};
+        cosmos_threshold *fitted = nullptr, *its = nullptr, *found = nullptr, *adaptive = nullptr;
+        cosmos_threshold_fit fit = {};
+        cosmos_threshold_info info = {};
+        cosmos_model *model = nullptr;
+        cosmos_diag diag = {""};
+        File copy;
+
+        fit.size = offsetof(cosmos_threshold_fit, upper); /* of an older version */
+        fit.upper = 77;
+        ASSERT_EQ(cosmos_threshold_fit_quantile(&fit, scores, 10, 0.5, 0.9, &diag), 0) << diag.text;
+        EXPECT_EQ(fit.theta, 5);
+        EXPECT_EQ(fit.upper, 77);
+        ASSERT_EQ(cosmos_threshold_new_fitted(&fitted, scores, 10, 0.5, &diag), 0) << diag.text;
+        ASSERT_EQ(cosmos_threshold_new_fixed(&its, 20, &diag), 0) << diag.text;
+        ASSERT_EQ(cosmos_threshold_add_image(fitted, "web:1", its, &diag), 0) << diag.text;
+        ASSERT_EQ(cosmos_threshold_save(fitted, model_path.c_str(), copy.path(), &diag), 0) << diag.text;
+        ASSERT_EQ(cosmos_model_load_file(&model, copy.path(), nullptr, &diag), 0) << diag.text;
+        ASSERT_EQ(cosmos_threshold_new_model(&found, model, &diag), 0) << diag.text;
+        EXPECT_EQ(cosmos_threshold_judge(found, 6), COSMOS_ANOMALOUS);
+        EXPECT_EQ(cosmos_threshold_judge(cosmos_threshold_of(found, "web:1"), 6), COSMOS_NORMAL);
+        expect_sizes<cosmos_adaptive_options>(
+            [&](const cosmos_adaptive_options *options, cosmos_diag *reterr) {
+                    cosmos_threshold *t = nullptr;
+                    int r = cosmos_threshold_new_adaptive(&t, fitted, options, reterr);
+
+                    cosmos_threshold_free(t);
+                    return r;
+            },
+            false);
+        cosmos_adaptive_options options = {};
+        options.size = sizeof(options);
+        options.quantile = 0.5;
+        options.spread = 1;
+        ASSERT_EQ(cosmos_threshold_new_adaptive(&adaptive, found, &options, &diag), 0) << diag.text;
+        cosmos_threshold_update(adaptive, 6);
+        info.size = sizeof(info);
+        cosmos_threshold_get_info(adaptive, &info);
+        EXPECT_GT(info.theta, 5);
+        EXPECT_EQ(info.counted, 1u);
+        EXPECT_EQ(info.n_images, 1u);
+        for (cosmos_threshold *t : {fitted, its, found, adaptive})
+                cosmos_threshold_free(t);
+        cosmos_model_unref(model);
+}
+
 int main(int argc, char **argv)
 {
         testing::InitGoogleTest(&argc, argv);

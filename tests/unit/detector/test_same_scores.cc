@@ -189,6 +189,46 @@ TEST(SameScores, OfALongTraceWithLongNames)
         EXPECT_EQ(texts(d.scores), direct);
 }
 
+/* With a threshold that follows them, theta is told of them in the same order too. */
+TEST(SameScores, WithAThresholdThatAdapts)
+{
+        const cosmos_adaptive_options adapt = {sizeof(adapt), 0.9, 0, 0, 0.05, 0};
+        blob::Model model = scores::model(rule());
+        const std::vector<Event> events = some_events(8, 10000);
+        std::vector<std::string> found[2];
+
+        for (int replayed = 0; replayed < 2; replayed++) {
+                cosmos_threshold *start = nullptr, *its = nullptr, *adaptive = nullptr;
+                cosmos_detector_options options = {};
+
+                ASSERT_EQ(cosmos_threshold_new_fixed(&start, 2, nullptr), 0);
+                ASSERT_EQ(cosmos_threshold_new_fixed(&its, 1.5, nullptr), 0);
+                ASSERT_EQ(cosmos_threshold_add_image(start, "b:1", its, nullptr), 0);
+                ASSERT_EQ(cosmos_threshold_new_adaptive(&adaptive, start, &adapt, nullptr), 0);
+                options.threshold = adaptive;
+                std::vector<Event> of_images = events;
+                for (Event &e : of_images)
+                        (*e).image = e->container_id && !strcmp(e->container_id, "bbbb") ? "b:1" : nullptr;
+                if (replayed) {
+                        File file(trace_of(of_images));
+                        Source source(file.path());
+                        Detector d(model.get(), options);
+
+                        EXPECT_EQ(cosmos_detector_run(d.d, source.collector, source.resolver, &d.diag), 2)
+                            << d.diag.text;
+                        found[replayed] = texts(d.scores);
+                } else {
+                        found[replayed] = fed(model.get(), of_images, options);
+                }
+                EXPECT_NE(cosmos_threshold_theta(adaptive), 2);
+                EXPECT_NE(cosmos_threshold_theta(cosmos_threshold_of(adaptive, "b:1")), 1.5);
+                for (cosmos_threshold *t : {start, its, adaptive})
+                        cosmos_threshold_free(t);
+        }
+        EXPECT_GT(found[0].size(), 1000u);
+        EXPECT_EQ(found[0], found[1]);
+}
+
 /* Sequences that are stepped beside others do not change each other. */
 TEST(SameScores, WhateverElseIsInTheTrace)
 {

@@ -293,6 +293,8 @@ TEST(BadModel, ValueOutOfRange)
             {"prior_count", {"", "-1", "nan", "inf", "1,5", "1e999", "8 ", " 8", "0x8", "\"8\"", "[8]", "1e7", "8\\n"}},
             {"prior_mean", {"", "-0.5", "NaN", "Infinity", "1,25", "1.", ".5", "+1", "true", "1e7"}},
             {"threshold", {"", "nan", "-inf", "2,5", "1e400", "x", "123456789012345678901234567890x"}},
+            {"threshold_n", {"", "0", "-1", "1.0", "1e3"}},
+            {"threshold_spread", {"", "0", "-1", "nan", "1e7"}},
         };
 
         for (const auto &[key, values] : bad)

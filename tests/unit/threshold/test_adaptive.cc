@@ -334,7 +334,7 @@ TEST(Adaptive, SaysWhatIsWrongOrNotKnown)
 
         for (double quantile : {1.0, -0.1, 2.0, nan_value})
                 fails(start, quantile, 0, 0, 0, "quantile");
-        for (double spread : {-1.0, infinity, nan_value})
+        for (double spread : {-1.0, 1.1e6, infinity, nan_value})
                 fails(start, 0, 0, 0, spread, "spread");
         fails(start, 0, 2, 2, 0, "bounds 2 and 2");
         fails(start, 0, 3, 2, 0, "bounds");

@@ -151,6 +151,7 @@ TEST(Fit, TheSpreadOfEqualScoresIsNotZero)
         EXPECT_GT(fit({1}, 0.5).spread, 0);
         EXPECT_GT(fit({1, 1}, 1).spread, 0);
         EXPECT_LT(fit(scores, 0.99).spread, 0.01);
+        EXPECT_EQ(fit({-1e308, 1e308}, 0.5).spread, COSMOS_MODEL_SPREAD_MAX) << "also beyond what a double holds";
         for (size_t i = 0; i < 300; i++)
                 scores[i] = 1;
         EXPECT_GT(fit(scores, 0.99).spread, 0.01) << "it looks further down";

@@ -258,7 +258,7 @@ TEST(Thresholds, AreReadAndValidated)
                 load_error("{\"im\":" + std::string(entry) + "}", "image 'im': it must be an object");
         for (const char *quantile : {"0", "-1", "1.01", "\"x\"", "null"})
                 load_error("{\"im\":{\"theta\":1,\"quantile\":" + std::string(quantile) + "}}", "'quantile' must be");
-        for (const char *spread : {"0", "-1", "[]"})
+        for (const char *spread : {"0", "-1", "[]", "1.1e6"})
                 load_error("{\"im\":{\"theta\":1,\"spread\":" + std::string(spread) + "}}", "'spread' must be");
         for (const char *n : {"0", "-1", "1.5", "4294967296", "\"1\""})
                 load_error("{\"im\":{\"theta\":1,\"n\":" + std::string(n) + "}}", "'n' must be");
