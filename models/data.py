@@ -168,9 +168,9 @@ def _extended(vocab: Sequence[str], names: Sequence[str]) -> List[str]:
     left = missing[len(free) :]
     if left:
         logging.warning(
-            "the vocabulary of the model that is gone on from is full: %s stay%s <unknown>; train a new one to have them",
+            "the model's vocabulary has no place left: %s will be <unknown>; train a new model to have %s",
             ", ".join(left),
-            "s" if len(left) == 1 else "",
+            "it" if len(left) == 1 else "them",
         )
     return extended
 

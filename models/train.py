@@ -91,7 +91,9 @@ def arguments() -> argparse.Namespace:
         "--container", action="append", default=[], metavar="C", help="only this name, id or image (repeatable)"
     )
     p.add_argument("--init", metavar="MODEL", help="go on from this model file: its shape, vocabulary and weights")
-    p.add_argument("--unit", choices=["process", "thread"], help="what one sequence is: thread where the trace knows them")
+    p.add_argument(
+        "--unit", choices=["process", "thread"], help="what one sequence is: thread where the trace knows them"
+    )
     p.add_argument(
         "--fields",
         choices=fields.SCHEMES,
@@ -147,8 +149,8 @@ def resolve(args, start) -> None:
     units = [int(width) for width in said["cosmos.layers"].split(",")] if start else None
     fixed = {}
     if start:
-        fixed = {"fields": said["cosmos.tokens"], "embedding": int(said["cosmos.embedding"]), "unit": said["cosmos.unit"]}
-        fixed["layers"] = len(units)
+        fixed = {"fields": said["cosmos.tokens"], "unit": said["cosmos.unit"]}
+        fixed.update(embedding=int(said["cosmos.embedding"]), layers=len(units))
         if args.units and set(units) != {args.units}:
             raise traces.BadInput(f"--units {args.units}: {args.init} has {said['cosmos.layers']}, which must stay")
         usual.update(window=int(said["cosmos.window"]), hop=int(said["cosmos.hop"]))
@@ -343,10 +345,10 @@ class Trainer:
 
     @property
     def learning_rate(self) -> float:
-        return float(self.optimizer.learning_rate)
+        return float(self._tf.convert_to_tensor(self.optimizer.learning_rate))
 
     def slow_down(self) -> None:
-        self.optimizer.learning_rate.assign(self.learning_rate / 2)
+        self.optimizer.learning_rate = self.learning_rate / 2
 
 
 def fit(trainer, parts, epochs, state, checkpoint, curves, progress) -> float:
@@ -439,7 +441,9 @@ def read(args, start, progress):
         of_model = {key: start.metadata.get(f"cosmos.{key}") for key in ("source", "calls")}
         for key, mine in {"source": data.source, "calls": data.call_set}.items():
             if of_model[key] not in (None, mine):
-                raise traces.BadInput(f"{args.init} has learnt from traces whose {key} is {of_model[key]}, here {mine}")
+                raise traces.BadInput(
+                    f"{args.init} has learnt from traces whose {key} is {of_model[key]}, here {mine}"
+                )
     bounds = traces.split(data)
     sizes = (bounds[:, 1:] - bounds[:, :-1]).sum(axis=0)
     progress.line(

@@ -61,7 +61,7 @@ def test_new_calls_take_the_reserved_places(trace, caplog):
     data = traces.read([path], "process", [], vocab[:5])
     assert data.vocab == ["<start>", "<unknown>", "read", "write", "poll"]
     assert data.names(0, 7).tolist() == [1, 1, 2, 1, 4, 4, 4]
-    assert "futex, brk stay <unknown>" in caplog.text
+    assert "futex, brk will be <unknown>" in caplog.text
 
 
 def test_split_by_time():
