@@ -130,6 +130,7 @@ have() {
         libbpf-dev) pkg-config --exists 'libbpf >= 0.8' 2>/dev/null ;;
         libgtest-dev) [[ -e /usr/include/gtest/gtest.h ]] ;;
         libjansson-dev) pkg-config --exists 'jansson >= 2.13' 2>/dev/null ;;
+        libmd-dev) pkg-config --exists libmd 2>/dev/null ;;
         ninja-build) command -v ninja >/dev/null ;;
         python3-venv) python3 -c 'import ensurepip, venv' 2>/dev/null ;;
         zlib1g-dev) pkg-config --exists zlib 2>/dev/null ;;

@@ -168,7 +168,7 @@ score() {
 # --- the steps ------------------------------------------------------------------------
 
 step 'What this needs'
-PACKAGES=(gcc ninja-build meson pkg-config libjansson-dev zlib1g-dev python3-venv)
+PACKAGES=(gcc ninja-build meson pkg-config libjansson-dev zlib1g-dev libmd-dev python3-venv)
 need "${PACKAGES[@]}" || die "missing: ${MISSING[*]}; install them as root: apt-get install ${MISSING[*]}"
 if ((EUID != 0)); then
         RECORDED="only root may look into the kernel and start containers (sudo $0)"

@@ -397,7 +397,7 @@ def describe(data, args, start) -> dict:
         "python": platform.python_version(),
         "tensorflow": tensorflow.__version__,
     }
-    trained_on = {"calls": data.calls, "sequences": len(data.offsets) - 1, "traces": data.traces}
+    trained_on = {"calls": len(data.tokens), "sequences": len(data.offsets) - 1, "traces": data.traces}
     if start:
         trained_on["init"] = start.sha256
     return {
@@ -425,7 +425,7 @@ def settings(data, args, start, batch) -> dict:
     """All that decides which weights a training ends with, but for how long it goes on."""
     return {
         "traces": [trace["sha256"] for trace in data.traces],
-        "calls": data.calls,
+        "calls": len(data.tokens),
         "init": start.sha256 if start else None,
         "batch of all replicas": batch,
         **{name: getattr(args, name) for name in ("unit", "fields", "units", "embedding", "learning_rate", "seed")},
@@ -434,9 +434,9 @@ def settings(data, args, start, batch) -> dict:
 
 def read(args, start, progress):
     """The traces and their three parts, or why they can't be trained on."""
-    args.unit = args.unit or traces.natural_unit(args.traces[0])
     vocab = json.loads(start.metadata["cosmos.vocab"]) if start else None
     data = traces.read(args.traces, args.unit, args.container, vocab)
+    args.unit = data.unit
     if start:
         of_model = {key: start.metadata.get(f"cosmos.{key}") for key in ("source", "calls")}
         for key, mine in {"source": data.source, "calls": data.call_set}.items():
@@ -447,13 +447,13 @@ def read(args, start, progress):
     bounds = traces.split(data)
     sizes = (bounds[:, 1:] - bounds[:, :-1]).sum(axis=0)
     progress.line(
-        f"read {data.calls} calls in {len(data.offsets) - 1} sequences, {data.different} different names; "
+        f"read {len(data.tokens)} calls in {len(data.offsets) - 1} sequences, {data.different()} different names; "
         f"in order of time {sizes[0]} to learn, {sizes[1]} to stop by, {sizes[2]} to calibrate"
     )
     windows = args.window + (calibrate.MIN_SCORES - 1) * args.hop
     least = math.ceil(windows / (1 - traces.CUTS[1]))
-    if data.calls < least:
-        raise traces.BadInput(f"{data.calls} calls are too few: collect {least} at least, better 100000")
+    if len(data.tokens) < least:
+        raise traces.BadInput(f"{len(data.tokens)} calls are too few: collect {least} at least, better 100000")
     if not sizes.all():
         raise traces.BadInput("the calls stand too close in time to be cut into three parts: collect for longer")
     return data, bounds

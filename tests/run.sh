@@ -84,7 +84,7 @@ check() { # NAME COMMAND...: a script that writes TAP
 }
 
 step 'What the tests need'
-PACKAGES=(gcc g++ clang ninja-build meson pkg-config libjansson-dev zlib1g-dev libgtest-dev python3-venv)
+PACKAGES=(gcc g++ clang ninja-build meson pkg-config libjansson-dev zlib1g-dev libmd-dev libgtest-dev python3-venv)
 LIVE=(libaudit-dev auditd docker.io clang-format shellcheck locales)
 need "${PACKAGES[@]}" || die "missing, and not root: ${MISSING[*]} (apt-get install ${MISSING[*]})"
 need "${LIVE[@]}" || say "without ${MISSING[*]}: what needs them is skipped"

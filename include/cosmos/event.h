@@ -225,6 +225,15 @@ uint32_t cosmos_size_class(uint64_t bytes);
 int cosmos_moves_bytes(const char *syscall);
 enum cosmos_path_class cosmos_path_class_of(const char *path);
 
+/*
+ * The class of a call's scalar arguments: flags of open and mmap, protection, domain and type of
+ * a socket, ... Each call, or group of like calls, has ids of its own; docs/formats-model.md lists
+ * them. 0: the call has no rule, or its arguments are not known. Pointers and descriptors (but for the
+ * standard ones that dup2 puts in place) play no part.
+ */
+#define COSMOS_ARGS_CLASSES 254u
+uint32_t cosmos_args_class(const struct cosmos_event *event);
+
 #ifdef __cplusplus
 }
 #endif

@@ -2,7 +2,6 @@
 #include "base/base.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <stdarg.h>
 #include <string.h>
 #include <time.h>
@@ -103,46 +102,6 @@ void cosmos__fill(void *theirs, const void *ours, size_t our_size)
         if (size > sizeof(size))
                 memcpy((char *)theirs + sizeof(size), (const char *)ours + sizeof(size),
                        MIN(size, our_size) - sizeof(size));
-}
-
-int cosmos__read_file(const char *path, size_t max, char **ret, size_t *ret_size)
-{
-        _cleanup_close_ int fd = -1;
-        _cleanup_free_ char *data = NULL;
-        size_t size = 0, room = 0;
-
-        fd = open(path, O_RDONLY | O_CLOEXEC);
-        if (fd < 0)
-                return -errno;
-        for (;;) {
-                ssize_t n;
-
-                if (size == room) {
-                        char *bigger;
-
-                        if (size > max)
-                                return -EFBIG;
-                        room = room ? room * 2 : 4096;
-                        room = MIN(room, max + 1);
-                        bigger = realloc(data, room + 1);
-                        if (!bigger)
-                                return -ENOMEM;
-                        data = bigger;
-                }
-                n = read(fd, data + size, room - size);
-                if (n < 0) {
-                        if (errno == EINTR)
-                                continue;
-                        return -errno;
-                }
-                if (n == 0)
-                        break;
-                size += (size_t)n;
-        }
-        data[size] = 0;
-        *ret = TAKE_PTR(data);
-        *ret_size = size;
-        return 0;
 }
 
 static int64_t clock_ns(clockid_t clock)

@@ -84,6 +84,13 @@ void cosmos__fill(void *theirs, const void *ours, size_t our_size);
 /* Read a file or pipe whole; a NUL follows the `ret_size` bytes. -EFBIG past `max` bytes. */
 int cosmos__read_file(const char *path, size_t max, char **ret, size_t *ret_size);
 
+/*
+ * Write a file whole or not at all: to a new file beside it that then takes its place. Whatever fails, the old
+ * one stays as it was and the new one goes. A link is followed: it stays, and what it leads to is replaced. What is
+ * no regular file, such as /dev/stdout, is written to as it stands. A file keeps its permissions. 0 or -errno.
+ */
+int cosmos__write_file(const char *path, const void *data, size_t size);
+
 /* For qsort(): an array of strings. */
 int cosmos__compare_strings(const void *a, const void *b);
 

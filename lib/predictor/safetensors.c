@@ -2,6 +2,7 @@
 #include "predictor/safetensors.h"
 
 #include "base/base.h"
+#include "base/buffer.h"
 
 #include <endian.h>
 #include <errno.h>
@@ -125,16 +126,6 @@ static int read_range(struct range *ret, const char *name, const json_t *entry, 
         return 0;
 }
 
-static const char *dtype_name(const struct cosmos__tensor *tensor)
-{
-        return tensor->dtype == COSMOS__I8 ? "I8" : "F32";
-}
-
-static size_t value_size(const struct cosmos__tensor *tensor)
-{
-        return tensor->dtype == COSMOS__I8 ? sizeof(int8_t) : sizeof(float);
-}
-
 static const char *show_expected(char *buf, size_t size, const struct cosmos__tensor *tensor)
 {
         if (tensor->n_dims == 1)
@@ -186,9 +177,10 @@ static int find_tensor(const json_t *header, struct cosmos__tensor *tensor, stru
 
         if (!entry)
                 return cosmos__fail(reterr, -COSMOS_EFORMAT, "tensor '%s' is missing", tensor->name);
-        if (!dtype || strcmp(dtype, dtype_name(tensor)) != 0)
+        if (!dtype || strcmp(dtype, cosmos__dtype_name(tensor->dtype)) != 0)
                 return cosmos__fail(reterr, -COSMOS_EFORMAT, "tensor '%s': dtype is '%s', not '%s'", tensor->name,
-                                    cosmos__quote_str(quoted, sizeof(quoted), dtype), dtype_name(tensor));
+                                    cosmos__quote_str(quoted, sizeof(quoted), dtype),
+                                    cosmos__dtype_name(tensor->dtype));
         r = check_shape(tensor, json_object_get(entry, "shape"), reterr);
         if (r < 0)
                 return r;
@@ -197,11 +189,12 @@ static int find_tensor(const json_t *header, struct cosmos__tensor *tensor, stru
                 return r;
 
         bytes = (uint64_t)tensor->shape[0] * (tensor->n_dims == 2 ? tensor->shape[1] : 1);
-        if (__builtin_mul_overflow(bytes, value_size(tensor), &bytes) || range->end - range->begin != bytes)
+        if (__builtin_mul_overflow(bytes, cosmos__dtype_size(tensor->dtype), &bytes) ||
+            range->end - range->begin != bytes)
                 return cosmos__fail(reterr, -COSMOS_EFORMAT,
                                     "tensor '%s': data_offsets span %ju bytes; its shape needs %ju", tensor->name,
                                     (uintmax_t)(range->end - range->begin), (uintmax_t)bytes);
-        range->align = value_size(tensor);
+        range->align = cosmos__dtype_size(tensor->dtype);
         if (json_object_size(entry) != 3)
                 return cosmos__fail(reterr, -COSMOS_EFORMAT,
                                     "tensor '%s': its header entry holds more than dtype, shape and data_offsets",
@@ -327,7 +320,7 @@ int cosmos__safetensors_find(const struct cosmos__safetensors *file, struct cosm
                 if (r < 0)
                         return r;
                 tensors[i].begin = ranges[i].begin;
-                tensors[i].n = (size_t)(ranges[i].end - ranges[i].begin) / value_size(&tensors[i]);
+                tensors[i].n = (size_t)(ranges[i].end - ranges[i].begin) / cosmos__dtype_size(tensors[i].dtype);
         }
         /* All that are expected are there: the others are n_entries - n. */
         r = read_others(file->header, tensors, n, ranges + n, &other, reterr);
@@ -345,5 +338,194 @@ int cosmos__safetensors_find(const struct cosmos__safetensors *file, struct cosm
                 if (r < 0)
                         return r;
         }
+        return 0;
+}
+
+/* ---- written ------------------------------------------------------------------------ */
+
+static int put(struct cosmos__buffer *out, const char *text)
+{
+        return cosmos__buffer_append(out, text, strlen(text));
+}
+
+static int put_unit(struct cosmos__buffer *out, unsigned unit)
+{
+        char text[8];
+
+        snprintf(text, sizeof(text), "\\u%04x", unit);
+        return put(out, text);
+}
+
+/* The code point at `*at`, and beyond it. The text is valid UTF-8, as in every json_t. */
+static uint32_t next_point(const uint8_t **at)
+{
+        const uint8_t *p = *at;
+        const unsigned more = p[0] < 0x80 ? 0 : p[0] < 0xe0 ? 1 : p[0] < 0xf0 ? 2 : 3;
+        uint32_t point = more ? p[0] & (0x3fu >> more) : p[0];
+
+        for (unsigned i = 1; i <= more; i++)
+                point = point << 6 | (p[i] & 0x3f);
+        *at = p + more + 1;
+        return point;
+}
+
+/* As Python's json module escapes: what is not printable ASCII, in lower case, in two units beyond 16 bits. */
+static int put_point(struct cosmos__buffer *out, uint32_t point)
+{
+        static const char named[] = "\"\"\\\\\bb\ff\nn\rr\tt";
+        const char plain[2] = {(char)point, 0};
+        int r;
+
+        for (size_t i = 0; i < sizeof(named) - 1; i += 2)
+                if (point == (uint8_t)named[i])
+                        return cosmos__buffer_append(out, (const char[]){'\\', named[i + 1]}, 2);
+        if (point >= 0x20 && point < 0x7f)
+                return put(out, plain);
+        if (point < 0x10000)
+                return put_unit(out, point);
+        r = put_unit(out, 0xd800 + ((point - 0x10000) >> 10));
+        return r < 0 ? r : put_unit(out, 0xdc00 + ((point - 0x10000) & 0x3ff));
+}
+
+static int put_string(struct cosmos__buffer *out, const char *text, size_t length)
+{
+        const uint8_t *at = (const uint8_t *)text, *end = at + length;
+        int r = put(out, "\"");
+
+        while (r == 0 && at < end)
+                r = put_point(out, next_point(&at));
+        return r < 0 ? r : put(out, "\"");
+}
+
+static int put_member(struct cosmos__buffer *out, const char *key, const json_t *value)
+{
+        int r = put_string(out, key, strlen(key));
+
+        if (r == 0)
+                r = put(out, ":");
+        return r < 0 ? r : put_string(out, json_string_value(value), json_string_length(value));
+}
+
+static int put_metadata(struct cosmos__buffer *out, const json_t *metadata)
+{
+        const size_t n = json_object_size(metadata);
+        _cleanup_free_ const char **keys = calloc(MAX(n, (size_t)1), sizeof(*keys));
+        void *at = json_object_iter((json_t *)(uintptr_t)metadata);
+        int r;
+
+        if (!keys)
+                return -ENOMEM;
+        for (size_t i = 0; i < n; i++, at = json_object_iter_next((json_t *)(uintptr_t)metadata, at))
+                keys[i] = json_object_iter_key(at);
+        qsort(keys, n, sizeof(*keys), cosmos__compare_strings);
+        r = put(out, "{\"__metadata__\":{");
+        for (size_t i = 0; i < n && r == 0; i++) {
+                r = i ? put(out, ",") : 0;
+                if (r == 0)
+                        r = put_member(out, keys[i], json_object_get(metadata, keys[i]));
+        }
+        return r < 0 ? r : put(out, "}");
+}
+
+static int put_tensor(struct cosmos__buffer *out, const struct cosmos__tensor *tensor, size_t begin, size_t end)
+{
+        char shape[64], text[200];
+        int r = put(out, ",");
+
+        if (r == 0)
+                r = put_string(out, tensor->name, strlen(tensor->name));
+        snprintf(text, sizeof(text), ":{\"dtype\":\"%s\",\"shape\":%s,\"data_offsets\":[%zu,%zu]}",
+                 cosmos__dtype_name(tensor->dtype), show_expected(shape, sizeof(shape), tensor), begin, end);
+        return r < 0 ? r : put(out, text);
+}
+
+static int by_width_and_name(const void *a, const void *b)
+{
+        const struct cosmos__tensor *x = *(const struct cosmos__tensor *const *)a,
+                                    *y = *(const struct cosmos__tensor *const *)b;
+
+        if (x->dtype != y->dtype)
+                return x->dtype < y->dtype ? -1 : 1;
+        return strcmp(x->name, y->name);
+}
+
+/* The header, which ends at a multiple of 8 bytes, and the size of the data that it tells of. */
+static int put_header(struct cosmos__buffer *out, const json_t *metadata, const struct cosmos__tensor *const *sorted,
+                      size_t n, size_t *ret_size)
+{
+        size_t at = 0, bytes;
+        int r = put_metadata(out, metadata);
+
+        for (size_t i = 0; i < n && r == 0; i++) {
+                if (__builtin_mul_overflow(sorted[i]->n, cosmos__dtype_size(sorted[i]->dtype), &bytes) ||
+                    __builtin_add_overflow(at, bytes, &bytes))
+                        return -EFBIG;
+                r = put_tensor(out, sorted[i], at, bytes);
+                at = bytes;
+        }
+        if (r == 0)
+                r = put(out, "}");
+        while (r == 0 && out->size % LENGTH_SIZE)
+                r = put(out, " ");
+        *ret_size = at;
+        return r;
+}
+
+static int check_sizes(size_t header, size_t data, struct cosmos_diag *reterr)
+{
+        if (header > COSMOS__SAFETENSORS_HEADER_MAX)
+                return cosmos__fail(reterr, -EFBIG, "the header would have %zu bytes; at most %zu are read", header,
+                                    COSMOS__SAFETENSORS_HEADER_MAX);
+        if (data > COSMOS__SAFETENSORS_MAX - LENGTH_SIZE - header)
+                return cosmos__fail(reterr, -EFBIG, "the tensors would have %zu bytes; a file has at most %zu", data,
+                                    COSMOS__SAFETENSORS_MAX);
+        return 0;
+}
+
+static uint8_t *put_together(const struct cosmos__buffer *header, const struct cosmos__tensor *const *sorted, size_t n,
+                             size_t size)
+{
+        const uint64_t length = htole64(header->size);
+        uint8_t *file = malloc(size), *at = file;
+
+        if (!file)
+                return NULL;
+        memcpy(at, &length, LENGTH_SIZE);
+        at += LENGTH_SIZE;
+        memcpy(at, header->data, header->size);
+        at += header->size;
+        for (size_t i = 0; i < n; i++) {
+                const size_t bytes = sorted[i]->n * cosmos__dtype_size(sorted[i]->dtype);
+
+                if (bytes)
+                        memcpy(at, sorted[i]->data, bytes);
+                at += bytes;
+        }
+        return file;
+}
+
+int cosmos__safetensors_write(uint8_t **ret, size_t *ret_size, const json_t *metadata,
+                              const struct cosmos__tensor *tensors, size_t n, struct cosmos_diag *reterr)
+{
+        _cleanup_(cosmos__buffer_free) struct cosmos__buffer header = {0};
+        _cleanup_free_ const struct cosmos__tensor **sorted = calloc(MAX(n, (size_t)1), sizeof(*sorted));
+        size_t data = 0;
+        int r = sorted ? 0 : -ENOMEM;
+
+        for (size_t i = 0; i < n && r == 0; i++)
+                sorted[i] = &tensors[i];
+        if (r == 0) {
+                qsort(sorted, n, sizeof(*sorted), by_width_and_name);
+                r = put_header(&header, metadata, sorted, n, &data);
+        }
+        if (r == -ENOMEM)
+                return cosmos__fail(reterr, r, "out of memory");
+        r = check_sizes(header.size, r < 0 ? SIZE_MAX : data, reterr);
+        if (r < 0)
+                return r;
+        *ret = put_together(&header, sorted, n, LENGTH_SIZE + header.size + data);
+        if (!*ret)
+                return cosmos__fail(reterr, -ENOMEM, "out of memory");
+        *ret_size = LENGTH_SIZE + header.size + data;
         return 0;
 }

@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Reader of the safetensors format: 8 bytes of header length (little-endian), a
- * JSON header, the tensors' data. Pure: bytes in, pointers into them out, no
- * copy of the data. It trusts nothing that the file says of itself.
+ * Reader and writer of the safetensors format: 8 bytes of header length
+ * (little-endian), a JSON header, the tensors' data. Pure. The reader gets bytes
+ * and gives pointers into them, no copy of the data; it trusts nothing that the
+ * file says of itself. The writer makes the same bytes of the same content,
+ * those that serialise() of models/export.py makes.
  */
 #ifndef COSMOS_SAFETENSORS_H
 #define COSMOS_SAFETENSORS_H
@@ -38,5 +40,13 @@ int cosmos__safetensors_find(const struct cosmos__safetensors *file, struct cosm
                              struct cosmos_diag *reterr);
 
 void cosmos__safetensors_close(struct cosmos__safetensors *file);
+
+/*
+ * The bytes of a file: `metadata`, an object of strings, in order of key; then the `n` tensors in order of name, the
+ * wide types before the narrow ones, so that each is aligned. Of a tensor name, dtype, n_dims, shape, data and `n` are
+ * read; the names are all different. -EFBIG: no reader would take it. The caller frees `ret`.
+ */
+int cosmos__safetensors_write(uint8_t **ret, size_t *ret_size, const json_t *metadata,
+                              const struct cosmos__tensor *tensors, size_t n, struct cosmos_diag *reterr);
 
 #endif

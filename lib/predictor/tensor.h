@@ -6,7 +6,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-enum cosmos__dtype { COSMOS__F32, COSMOS__I8 };
+enum cosmos__dtype { COSMOS__F32, COSMOS__U16, COSMOS__I8 }; /* from the widest to the narrowest */
 
 /* A tensor that is expected, and where it was found. */
 struct cosmos__tensor {
@@ -20,9 +20,16 @@ struct cosmos__tensor {
         size_t n;
 };
 
+/* As a file names it: "F32". */
+const char *cosmos__dtype_name(enum cosmos__dtype dtype);
+/* Bytes of a value. */
+size_t cosmos__dtype_size(enum cosmos__dtype dtype);
+
 /* Value `i` of a tensor; of an I8 one with its scale. */
 float cosmos__tensor_value(const struct cosmos__tensor *tensor, size_t i);
 /* Value `i` of an I8 tensor as it is stored. */
 int8_t cosmos__tensor_q(const struct cosmos__tensor *tensor, size_t i);
+/* Value `i` of a U16 tensor. */
+uint16_t cosmos__tensor_u16(const struct cosmos__tensor *tensor, size_t i);
 
 #endif

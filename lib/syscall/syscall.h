@@ -24,6 +24,12 @@ extern const struct cosmos__syscall_table cosmos__syscalls_aarch64;
 /* A call's name; where no table has it, "syscall_N" in `unnamed`. */
 const char *cosmos__syscall_label(enum cosmos_arch arch, uint32_t nr, char unnamed[COSMOS__UNNAMED_SIZE]);
 
+/* How a call's arguments are classed (cosmos_args_class()): the rule of a name, NULL if it has none, and the class by
+ * it; 0 for NULL. */
+struct cosmos__args_rule;
+const struct cosmos__args_rule *cosmos__args_rule(const char *syscall);
+uint32_t cosmos__args_class(const struct cosmos__args_rule *rule, const struct cosmos_event *event);
+
 /* AUDIT_ARCH_* (linux/audit.h) to ours. */
 enum cosmos_arch cosmos__arch_from_audit(uint32_t audit_arch);
 

@@ -247,7 +247,8 @@ TEST(ApiOptions, OfCorpus)
         expect_sizes<cosmos_corpus_options>(
             [](auto *o, cosmos_diag *diag) {
                     cosmos_corpus *corpus = nullptr;
-                    int r = cosmos_corpus_read(&corpus, trace_path.c_str(), o, diag);
+                    const char *path = trace_path.c_str();
+                    int r = cosmos_corpus_read(&corpus, &path, 1, o, diag);
 
                     EXPECT_EQ(corpus != nullptr, r == 0);
                     cosmos_corpus_free(corpus);

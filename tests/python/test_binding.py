@@ -3,6 +3,7 @@
 
 import gc
 import gzip
+import hashlib
 import json
 import logging
 import math
@@ -94,6 +95,52 @@ def test_corpus_with_a_vocabulary(trace):
     assert corpus.tokens[:, 0].tolist() == [2, 5, 1]
     assert corpus.vocab == cosmos.Vocab(conftest.VOCAB)
     assert cosmos.read_corpus(path, vocab=corpus.vocab).tokens.tolist() == corpus.tokens.tolist()
+
+
+def test_corpus_of_several_traces(trace):
+    paths = []
+    for name, calls in [("one.jsonl", ["read", "close"]), ("two.jsonl", ["close", "futex"])]:
+        t = trace(name)
+        for call in calls:
+            t.call(call, pid=1, image="db:11", container_id="a" * 64)
+        paths.append(t.done())
+    corpus = cosmos.read_corpus(paths, unit="natural", reserve=1)
+    assert list(corpus.vocab[2:]) == ["close", "futex", "read", "<reserved-0>"]
+    assert corpus.tokens[:, 0].tolist() == [4, 2, 2, 3] and corpus.offsets.tolist() == [0, 2, 4]
+    digests = [hashlib.sha256(pathlib.Path(path).read_bytes()).hexdigest() for path in paths]
+    assert corpus.traces == [
+        {"path": path, "sha256": digest, "calls": 2, "sequences": 1} for path, digest in zip(paths, digests)
+    ]
+    assert (corpus.unit, corpus.images, corpus.comm(-1)) == ("process", ("db:11",), "app")
+    with pytest.raises(IndexError):
+        corpus.comm(2)
+    with pytest.raises(cosmos.InvalidError, match="no trace"):
+        cosmos.read_corpus([])
+    with pytest.raises(cosmos.InvalidError, match="reserve"):
+        cosmos.read_corpus(paths, reserve=-1)
+
+    t = trace("three.jsonl")
+    for call in ("brk", "mmap", "mmap", "read"):
+        t.call(call)
+    extended = cosmos.read_corpus(t.done(), vocab=corpus.vocab, extend=True)
+    assert list(extended.vocab[2:]) == ["close", "futex", "read", "mmap"]
+    assert extended.tokens[:, 0].tolist() == [1, 5, 5, 4] and extended.unplaced == 1
+
+
+def test_corpus_tells_its_progress(trace):
+    t = trace()
+    for _ in range(10_000):
+        t.call("read")
+    told = []
+    path = t.done()
+    cosmos.read_corpus(path, progress=lambda calls, share: told.append((calls, share)))
+    assert told and all(0 <= calls <= 10_000 and 0 <= share <= 1 for calls, share in told)
+
+    def stop(calls, share):
+        raise KeyboardInterrupt("enough")
+
+    with pytest.raises(KeyboardInterrupt, match="enough"):
+        cosmos.read_corpus(path, progress=stop)
 
 
 def test_corpus_of_chosen_containers(trace):

@@ -60,6 +60,7 @@ class Diag(Structure):
 
 
 LOG_LINE = CFUNCTYPE(None, c_void_p, c_int, c_char_p)
+PROGRESS = CFUNCTYPE(c_int, c_void_p, c_uint64, c_double)
 SINK_LINE = CFUNCTYPE(c_int, c_void_p, c_void_p, c_size_t)
 
 
@@ -101,6 +102,20 @@ class CorpusOptions(Options):
         ("vocab", c_void_p),
         ("select", POINTER(c_char_p)),
         ("n_select", c_size_t),
+        ("reserve", c_uint32),
+        ("extend", c_int),
+        ("progress", PROGRESS),
+        ("userdata", c_void_p),
+    ]
+
+
+class CorpusTrace(Options):
+    _fields_ = [
+        ("size", c_size_t),
+        ("path", c_char_p),
+        ("sha256", c_char_p),
+        ("calls", c_uint64),
+        ("sequences", c_uint64),
     ]
 
 
@@ -160,15 +175,21 @@ _PROTOTYPES = {
     "vocab_name": (c_char_p, [c_void_p, c_uint32]),
     "vocab_id": (c_uint32, [c_void_p, c_char_p]),
     "vocab_free": (c_void_p, [c_void_p]),
-    "corpus_read": (c_int, [c_void_p, c_char_p, c_void_p, c_void_p]),
+    "corpus_read": (c_int, [c_void_p, c_void_p, c_size_t, c_void_p, c_void_p]),
     "corpus_sequences": (c_size_t, [c_void_p]),
     "corpus_calls": (c_size_t, [c_void_p]),
     "corpus_offsets": (c_void_p, [c_void_p]),
     "corpus_tokens": (c_void_p, [c_void_p]),
     "corpus_timestamps": (c_void_p, [c_void_p]),
+    "corpus_comm": (c_char_p, [c_void_p, c_size_t]),
     "corpus_vocab": (c_void_p, [c_void_p]),
+    "corpus_unplaced": (c_size_t, [c_void_p]),
+    "corpus_unit": (c_int, [c_void_p]),
     "corpus_source": (c_char_p, [c_void_p]),
     "corpus_call_set": (c_char_p, [c_void_p]),
+    "corpus_traces": (c_size_t, [c_void_p]),
+    "corpus_get_trace": (None, [c_void_p, c_size_t, c_void_p]),
+    "corpus_image": (c_char_p, [c_void_p, c_size_t]),
     "corpus_free": (c_void_p, [c_void_p]),
     "precision_name": (c_char_p, [c_int]),
     "isa_name": (c_char_p, [c_size_t]),

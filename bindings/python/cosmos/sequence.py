@@ -1,25 +1,25 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Sequence: vocabularies, tokens, and all sequences of a trace as arrays."""
+"""Sequence: vocabularies, tokens, and all sequences of traces as arrays."""
 
 from __future__ import annotations
 
 import collections.abc
 import ctypes
 import os
-from typing import Any, Iterator, Optional, Sequence, Union
+from typing import Any, Callable, Dict, Iterator, List, Optional, Sequence, Tuple, Union
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from . import errors
-from ._library import CorpusOptions, Owned, lib, log, path_bytes, strings
+from ._library import PROGRESS, CorpusOptions, CorpusTrace, Owned, guarded, lib, log, path_bytes, strings
 
 #: Columns of a token: name id, errno (0: success or unknown, 1..133, 134: any other), two unused.
 TOKEN_FIELDS = ("name", "errno", "", "")
 #: Number of values of the errno column.
 ERRNO_SIZE = 135
 
-UNITS = {"process": 0, "thread": 1}
+UNITS = {"process": 0, "thread": 1, "natural": 2}
 
 
 class Vocab(collections.abc.Sequence):
@@ -65,16 +65,20 @@ class Vocab(collections.abc.Sequence):
 
 
 class Corpus:
-    """All sequences of a trace, at rest. The arrays are read-only views of the
-    library's memory, which lives as long as any of them.
+    """All sequences of some traces, at rest. The arrays are read-only views of the
+    library's files, which live as long as any of them.
 
     tokens      uint32 [calls, 4], columns as in TOKEN_FIELDS
     offsets     uint64 [sequences + 1]; sequence i is tokens[offsets[i]:offsets[i + 1]];
-                sequences stand in the order of their first call
+                those of a trace stand in the order of their first call
     timestamps  int64 [calls], ns since 1970-01-01 UTC
     vocab       names by id
-    source      what the trace says of its source ("bpf", "audit"), "" if it says nothing
+    unplaced    how many different calls found no place in the vocabulary that was to be extended
+    unit        what one sequence is: "process" or "thread"
+    source      what the traces say of their source ("bpf", "audit"), "" if they say nothing
     call_set    which calls were collected: names with commas between, or "all"
+    traces      what each held: a dict of path, sha256 ("" for a pipe), calls, sequences
+    images      the container images that it is of, 64 at most
     """
 
     def __init__(self, owner: Owned):
@@ -87,6 +91,30 @@ class Corpus:
         self.vocab = Vocab._borrow(lib.corpus_vocab(ptr), owner)
         self.source: str = os.fsdecode(lib.corpus_source(ptr))
         self.call_set: str = os.fsdecode(lib.corpus_call_set(ptr))
+        self.unplaced: int = lib.corpus_unplaced(ptr)
+        self.unit: str = lib.unit_name(lib.corpus_unit(ptr)).decode()
+        self.traces: List[Dict[str, Any]] = [self._trace(i) for i in range(lib.corpus_traces(ptr))]
+        self.images: Tuple[str, ...] = tuple(self._images())
+
+    def _trace(self, i: int) -> Dict[str, Any]:
+        trace = CorpusTrace()
+        lib.corpus_get_trace(self._owner.ptr, i, ctypes.byref(trace))
+        return {
+            "path": os.fsdecode(trace.path),
+            "sha256": trace.sha256.decode(),
+            "calls": trace.calls,
+            "sequences": trace.sequences,
+        }
+
+    def _images(self) -> Iterator[str]:
+        i = 0
+        while image := lib.corpus_image(self._owner.ptr, i):
+            yield os.fsdecode(image)
+            i += 1
+
+    def comm(self, sequence: int) -> str:
+        """comm of the first call of a sequence, "" if not known."""
+        return os.fsdecode(lib.corpus_comm(self._owner.ptr, range(len(self))[sequence]))
 
     def _view(self, address: int, ctype: Any, n: int) -> Any:
         memory = (ctype * n).from_address(address)
@@ -109,31 +137,63 @@ class Corpus:
 
 
 def read_corpus(
-    path: Union[str, os.PathLike],
+    traces: Union[str, os.PathLike, Sequence[Union[str, os.PathLike]]],
     unit: str = "process",
     vocab: Union[Vocab, Sequence[str], None] = None,
     containers: Sequence[str] = (),
+    reserve: int = 0,
+    extend: bool = False,
+    progress: Optional[Callable[[int, float], Any]] = None,
 ) -> Corpus:
-    """Read a whole trace (JSON Lines, or a log of auditd) into memory.
+    """Read a whole trace (JSON Lines, or a log of auditd), or several with one vocabulary.
 
-    unit        what one sequence is: "process" or "thread"
-    vocab       the vocabulary to read with; None: make one from the trace, most
+    The arrays are in files without a name in $TMPDIR, else /var/tmp: they may be larger than memory.
+
+    unit        what one sequence is: "process", "thread", or "natural": the thread where
+                the first trace tells threads apart
+    vocab       the vocabulary to read with; None: make one from the traces, most
                 frequent call first
     containers  read only these: names, ids (4 digits or more) or images; none: every event
+    reserve     without `vocab`: so many places for calls that are not in these traces
+    extend      with `vocab`: calls that it lacks take its reserved places
+    progress    called a few times a second with the calls read so far, and the share of all
+                that is done (NaN where a trace is a pipe)
 
-    EmptyError if no call is left; MismatchError for threads of a trace that does
-    not know them. Lines that can't be read are skipped, with a warning in the
-    log for each.
+    EmptyError if no call of a trace is left; MismatchError for threads of a trace that does
+    not know them, and for traces of different sources or sets of calls. Lines that can't be
+    read are skipped, with a warning in the log for each.
     """
     if unit not in UNITS:
-        raise errors.InvalidError(f'unit must be "process" or "thread", not {unit!r}')
+        raise errors.InvalidError(f'unit must be "process", "thread" or "natural", not {unit!r}')
+    if not 0 <= reserve < 2**32:
+        raise errors.InvalidError(f"reserve must be 0 or more, and fit 32 bits, not {reserve}")
     if vocab is not None and not isinstance(vocab, Vocab):
         vocab = Vocab(vocab)
+    if isinstance(traces, (str, bytes, os.PathLike)):
+        traces = [traces]
+    paths = [path_bytes(path) for path in traces]
     select = strings(containers, "containers")
     options = CorpusOptions(
-        log=log(), unit=UNITS[unit], vocab=vocab.ptr if vocab else None, select=select, n_select=len(select)
+        log=log(),
+        unit=UNITS[unit],
+        vocab=vocab.ptr if vocab else None,
+        select=select,
+        n_select=len(select),
+        reserve=reserve,
+        extend=extend,
     )
-    return Corpus(Owned(lib.corpus_free, lib.corpus_read, path_bytes(path), ctypes.byref(options)))
+    if progress:
+        options.progress = PROGRESS(guarded(_tells(progress), -1))
+    array = (ctypes.c_char_p * len(paths))(*paths)
+    return Corpus(Owned(lib.corpus_free, lib.corpus_read, array, len(paths), ctypes.byref(options)))
+
+
+def _tells(progress: Callable[[int, float], Any]) -> Callable[..., int]:
+    def tell(_userdata: Optional[int], calls: int, share: float) -> int:
+        progress(calls, share)
+        return 0
+
+    return tell
 
 
 def as_tokens(tokens: ArrayLike) -> NDArray[np.uint32]:

@@ -40,7 +40,7 @@ class Sequencer
       public:
         explicit Sequencer(cosmos_unit unit = COSMOS_UNIT_PROCESS, uint32_t max = 0, uint64_t idle_ns = 0)
         {
-                cosmos_sequencer_options options = {sizeof(options), unit, max, idle_ns};
+                cosmos_sequencer_options options = {sizeof(options), unit, max, idle_ns, nullptr};
 
                 vocab = vocabulary();
                 EXPECT_EQ(cosmos_sequencer_new(&s, vocab, &options, &diag), 0) << diag.text;

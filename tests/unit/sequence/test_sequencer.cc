@@ -438,9 +438,9 @@ TEST(Sequencer, RefusesBadOptions)
         cosmos_sequencer_options options = {};
 
         EXPECT_EQ(cosmos_sequencer_new(&s, vocab.get(), &options, nullptr), -EINVAL) << "size 0";
-        options = {sizeof(options), static_cast<cosmos_unit>(2), 0, 0};
+        options = {sizeof(options), static_cast<cosmos_unit>(2), 0, 0, nullptr};
         EXPECT_EQ(cosmos_sequencer_new(&s, vocab.get(), &options, nullptr), -EINVAL);
-        options = {sizeof(options), COSMOS_UNIT_THREAD, UINT32_MAX, 0};
+        options = {sizeof(options), COSMOS_UNIT_THREAD, UINT32_MAX, 0, nullptr};
         EXPECT_EQ(cosmos_sequencer_new(&s, vocab.get(), &options, nullptr), -EINVAL);
         EXPECT_EQ(s, nullptr);
         EXPECT_EQ(cosmos_sequencer_new(&s, vocab.get(), nullptr, nullptr), 0);

@@ -1,0 +1,6 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "predictor/kernels/x86_512.h"
+
+#include "trainer/kernels/simd.h"
+
+const struct cosmos__training_kernels cosmos__training_avx512 = TRAINING_KERNELS("avx512");

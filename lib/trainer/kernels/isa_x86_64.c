@@ -1,0 +1,10 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "trainer/kernels/isa.h"
+
+const struct cosmos__training_isa cosmos__training_isas[] = {
+    {"avx512vnni", &cosmos__training_avx512},
+    {"avx512", &cosmos__training_avx512},
+    {"avx2", &cosmos__training_avx2},
+    {"portable", &cosmos__training_portable},
+};
+const size_t cosmos__n_training_isas = sizeof(cosmos__training_isas) / sizeof(*cosmos__training_isas);
