@@ -66,7 +66,7 @@ cosmos_model *cosmos_model_unref(cosmos_model *model);
 
 struct cosmos_model_info {
         size_t size;        /* sizeof(struct cosmos_model_info) */
-        uint32_t n_fields;  /* token fields read: 1 (name) or 2 (name, errno) */
+        uint32_t n_fields;  /* of a token that it reads: tables of embeddings */
         uint32_t embedding; /* width of the embedding */
         uint32_t n_layers;
         uint32_t units[COSMOS_MODEL_LAYERS_MAX];
@@ -85,6 +85,7 @@ struct cosmos_model_info {
         enum cosmos_precision precision; /* of the weights in memory */
         const char *isa;                 /* that steps it */
         size_t memory;                   /* bytes of its weights and tables */
+        struct cosmos_token_scheme tokens;
 };
 
 void cosmos_model_get_info(const cosmos_model *model, struct cosmos_model_info *ret);

@@ -2,8 +2,9 @@
 /*
  * Predictor: the negative log-likelihood (NLL) of each call given its past.
  *
- * Embedding of each token field (summed), one or more LSTM layers, a dense
- * layer over the vocabulary, log-softmax. The LSTM is that of Keras: gates in
+ * Embedding of each token field that the model reads, and a vector times the
+ * frequency if it reads that (all summed), one or more LSTM layers, a dense layer
+ * over the vocabulary, log-softmax. The LSTM is that of Keras: gates in
  * the order i, f, g, o; c' = sigmoid(f)*c + sigmoid(i)*tanh(g); h' = sigmoid(o)*tanh(c').
  * (Hochreiter & Schmidhuber 1997, with the forget gate of Gers et al. 2000.)
  *
@@ -48,8 +49,9 @@ cosmos_session *cosmos_session_free(cosmos_session *session);
  *   ret_nll  [n]: nats, finite, >= 0
  *   ret_logp [n * vocabulary], row by row, or NULL: the log-probability of every
  *            call name *before* the token was seen
- * -EINVAL, with no session moved, if a token field is out of range or a session
- * is of another model. Nothing is allocated.
+ * -EINVAL, with no session moved, if a session is of another model, or if of what the
+ * model reads a token's field is out of range or its frequency is not from 0 to 1.
+ * Nothing is allocated.
  */
 int cosmos_predictor_step(cosmos_predictor *predictor, cosmos_session *const *sessions,
                           const struct cosmos_token *tokens, size_t n, float *ret_nll, float *ret_logp);

@@ -529,6 +529,7 @@ COSMOS_API int cosmos_detector_new(cosmos_detector **ret, cosmos_model *model, c
         sequences.unit = d->info.unit;
         sequences.max_sequences = o.max_sequences;
         sequences.idle_ns = o.idle_ns;
+        sequences.tokens = &d->info.tokens;
         r = set_threshold(d, o.threshold, reterr);
         if (r == 0)
                 r = cosmos_sequencer_new(&d->sequencer, cosmos_model_vocab(model), &sequences, reterr);

@@ -190,18 +190,16 @@ static int get_vocab(const json_t *metadata, cosmos_vocab **ret, struct cosmos_d
 
 static int get_tokens(const json_t *metadata, struct cosmos_model_info *info, struct cosmos_diag *reterr)
 {
-        static const char *const schemes[] = {"name", "name,errno"};
+        struct cosmos_diag why;
         const char *text;
 
         text = get_text(metadata, "cosmos.tokens", reterr);
         if (!text)
                 return -COSMOS_EFORMAT;
-        for (uint32_t i = 0; i < ARRAY_SIZE(schemes); i++)
-                if (!strcmp(text, schemes[i])) {
-                        info->n_fields = i + 1;
-                        return 0;
-                }
-        return bad_value(metadata, "cosmos.tokens", "'name' or 'name,errno'", reterr);
+        if (cosmos_token_scheme_parse(&info->tokens, text, &why) < 0)
+                return cosmos__fail(reterr, -COSMOS_EFORMAT, "metadata key 'cosmos.tokens': %s", why.text);
+        info->n_fields = (uint32_t)__builtin_popcount(info->tokens.fields);
+        return 0;
 }
 
 static int get_unit(const json_t *metadata, struct cosmos_model_info *info, struct cosmos_diag *reterr)

@@ -17,16 +17,14 @@
 #include <stdarg.h>
 #include <string.h>
 
-static const char *const field_names[] = {[COSMOS_TOKEN_NAME] = "name", [COSMOS_TOKEN_ERRNO] = "errno"};
-
-/* The tensors of a model: the embedding of each field, those of each layer, the dense layer's, and the scales of
- * those that are I8. */
-#define TENSORS_MAX (ARRAY_SIZE(field_names) + COSMOS_MODEL_LAYERS_MAX * 5 + 3)
+/* The tensors of a model: the embedding of each field and of the frequency, those of each layer, the dense layer's, and
+ * the scales of those that are I8. */
+#define TENSORS_MAX (COSMOS_TOKEN_FIELDS + 1 + COSMOS_MODEL_LAYERS_MAX * 5 + 3)
 
 struct tensors {
         struct cosmos__tensor all[TENSORS_MAX];
         size_t n;
-        struct cosmos__tensor *embeddings[ARRAY_SIZE(field_names)];
+        struct cosmos__tensor *embeddings[COSMOS_TOKEN_FIELDS], *frequency;
         struct {
                 struct cosmos__tensor *kernel, *recurrent, *bias;
         } layers[COSMOS_MODEL_LAYERS_MAX];
@@ -46,6 +44,20 @@ static int out_of_memory(struct cosmos_diag *reterr)
 static bool is_int8(const cosmos_model *model)
 {
         return model->info.precision == COSMOS_PRECISION_INT8;
+}
+
+/* What it reads of a token. */
+static void list_fields(cosmos_model *model)
+{
+        const struct cosmos_token_scheme *scheme = &model->info.tokens;
+        size_t n = 0;
+
+        for (enum cosmos_token_field f = COSMOS_TOKEN_NAME; f < COSMOS_TOKEN_FIELDS; f++)
+                if (scheme->fields >> f & 1) {
+                        model->fields[n].field = f;
+                        model->fields[n++].size = f == COSMOS_TOKEN_NAME ? (uint32_t)cosmos_vocab_size(model->vocab)
+                                                                         : cosmos_token_field_size(scheme, f);
+                }
 }
 
 /* ---- which tensors there must be ------------------------------------------ */
@@ -81,11 +93,6 @@ static struct cosmos__tensor *expect_weights(struct tensors *tensors, const stru
         return tensor;
 }
 
-static uint32_t field_size(const cosmos_model *model, uint32_t field)
-{
-        return field == COSMOS_TOKEN_NAME ? (uint32_t)cosmos_vocab_size(model->vocab) : COSMOS_TOKEN_ERRNO_SIZE;
-}
-
 static void expect_layer(struct tensors *tensors, const struct cosmos_model_info *info, uint32_t l, uint32_t in)
 {
         const uint32_t units = info->units[l];
@@ -102,12 +109,14 @@ static void expect_layer(struct tensors *tensors, const struct cosmos_model_info
 static void expect_all(const cosmos_model *model, struct tensors *tensors)
 {
         const struct cosmos_model_info *info = &model->info;
-        const uint32_t vocab = field_size(model, COSMOS_TOKEN_NAME);
+        const uint32_t vocab = (uint32_t)cosmos_vocab_size(model->vocab);
         uint32_t in = info->embedding;
 
-        for (uint32_t f = 0; f < info->n_fields; f++)
-                tensors->embeddings[f] =
-                    expect(tensors, field_size(model, f), info->embedding, "embedding.%s.weight", field_names[f]);
+        for (uint32_t i = 0; i < info->n_fields; i++)
+                tensors->embeddings[i] = expect(tensors, model->fields[i].size, info->embedding, "embedding.%s.weight",
+                                                cosmos_token_field_name(model->fields[i].field));
+        if (info->tokens.frequency)
+                tensors->frequency = expect(tensors, 1, info->embedding, "embedding.frequency.weight");
         for (uint32_t l = 0; l < info->n_layers; l++) {
                 expect_layer(tensors, info, l, in);
                 in = info->units[l];
@@ -132,14 +141,22 @@ static int check_scales(const struct tensors *tensors, struct cosmos_diag *reter
 
 /* ---- tensors to what the kernels read --------------------------------------- */
 
+static int build_table(cosmos_model *model, const struct tensors *tensors, struct cosmos__table *ret,
+                       const struct cosmos__tensor *embedding, const struct cosmos__tensor *bias)
+{
+        return cosmos__pack_table(ret, model->kernels, is_int8(model), embedding, tensors->layers[0].kernel, bias,
+                                  &model->info.memory);
+}
+
 static int build_tables(cosmos_model *model, const struct tensors *tensors)
 {
         int r = 0;
 
-        for (uint32_t f = 0; f < model->info.n_fields && r == 0; f++)
-                r = cosmos__pack_table(&model->tables[f], model->kernels, is_int8(model), tensors->embeddings[f],
-                                       tensors->layers[0].kernel,
-                                       f == COSMOS_TOKEN_NAME ? tensors->layers[0].bias : NULL, &model->info.memory);
+        for (uint32_t i = 0; i < model->info.n_fields && r == 0; i++)
+                r = build_table(model, tensors, &model->fields[i].table, tensors->embeddings[i],
+                                i == 0 ? tensors->layers[0].bias : NULL);
+        if (r == 0 && tensors->frequency)
+                r = build_table(model, tensors, &model->frequency, tensors->frequency, NULL);
         return r;
 }
 
@@ -256,6 +273,7 @@ static int build(cosmos_model *model, const struct cosmos__safetensors *file,
         r = cosmos__metadata_read(file->metadata, &model->info, &model->vocab, reterr);
         if (r < 0)
                 return r;
+        list_fields(model);
         expect_all(model, &tensors);
         r = cosmos__safetensors_find(file, tensors.all, tensors.n, reterr);
         if (r < 0)
@@ -368,8 +386,9 @@ static void weights_free(struct cosmos__weights *weights)
 
 static void model_free(cosmos_model *model)
 {
-        for (size_t f = 0; f < COSMOS_TOKEN_FIELDS; f++)
-                table_free(&model->tables[f]);
+        for (size_t i = 0; i < COSMOS_TOKEN_FIELDS; i++)
+                table_free(&model->fields[i].table);
+        table_free(&model->frequency);
         for (size_t l = 0; l < COSMOS_MODEL_LAYERS_MAX; l++) {
                 weights_free(&model->layers[l].kernel);
                 weights_free(&model->layers[l].recurrent);

@@ -4,8 +4,9 @@
  *
  * The embedding is folded into the first layer: what a token adds to that
  * layer's gates is embedding[id] * kernel, which depends on the id alone, so it
- * is a row of a table. The bias is in the table of the first field. The other
- * layers' biases are tables of one row.
+ * is a row of a table. The bias is in the table of the first field, the name. What
+ * multiplies the frequency is a table of one row, which is scaled. The other layers'
+ * biases are tables of one row too.
  */
 #ifndef COSMOS_PREDICTOR_MODEL_H
 #define COSMOS_PREDICTOR_MODEL_H
@@ -33,7 +34,12 @@ struct cosmos_model {
         struct cosmos_model_info info;
         const struct cosmos__kernels *kernels;
 
-        struct cosmos__table tables[COSMOS_TOKEN_FIELDS];
+        struct { /* of a token that it reads, info.n_fields of them */
+                enum cosmos_token_field field;
+                uint32_t size;
+                struct cosmos__table table;
+        } fields[COSMOS_TOKEN_FIELDS];
+        struct cosmos__table frequency; /* if info.tokens has it */
         struct cosmos__layer layers[COSMOS_MODEL_LAYERS_MAX];
         struct cosmos__weights dense;
         float *dense_bias;  /* [vocab_width] */

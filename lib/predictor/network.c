@@ -25,7 +25,7 @@ int cosmos__scratch_init(struct cosmos__scratch *ret, const cosmos_model *model,
             .top = cosmos__pack_alloc(n_rows, cosmos__inputs_size(model, last_layer(model)), &memory),
             .own = cosmos__pack_alloc(n_rows, widest, &memory),
             .below = cosmos__pack_alloc(n_rows, widest, &memory),
-            .entries = cosmos__pack_alloc(n_rows * COSMOS_TOKEN_FIELDS, sizeof(*ret->entries), &memory),
+            .entries = cosmos__pack_alloc(n_rows * (COSMOS_TOKEN_FIELDS + 1), sizeof(*ret->entries), &memory),
         };
         return ret->top && ret->own && ret->below && ret->entries ? 0 : -ENOMEM;
 }
@@ -58,16 +58,30 @@ static struct cosmos__product product_of(const cosmos_model *model, const struct
         return (struct cosmos__product){.weights = weights, .x = inputs, .stride = size};
 }
 
+static struct cosmos__entry *put_token(const cosmos_model *model, const struct cosmos_token *token,
+                                       struct cosmos__entry *entries)
+{
+        for (size_t i = 0; i < model->info.n_fields; i++)
+                *entries++ = entry_of(&model->fields[i].table, token->field[model->fields[i].field]);
+        if (model->info.tokens.frequency) {
+                *entries = entry_of(&model->frequency, 0);
+                entries++->scale *= token->frequency;
+        }
+        return entries;
+}
+
 /* The first layer is given the tokens' entries, the others their bias and the layer below. */
 static void set_entries(const cosmos_model *model, size_t l, const struct cosmos_token *tokens,
                         struct cosmos__entry *entries, struct cosmos__cell *cell)
 {
         cell->entries = entries;
-        cell->n_fields = l == 0 ? model->info.n_fields : 1;
-        for (size_t r = 0; r < cell->n_rows; r++)
-                for (size_t f = 0; f < cell->n_fields; f++)
-                        *entries++ = l == 0 ? entry_of(&model->tables[f], tokens[r].field[f])
-                                            : entry_of(&model->layers[l].bias, 0);
+        cell->n_entries = l == 0 ? model->info.n_fields + (model->info.tokens.frequency > 0) : 1;
+        for (size_t r = 0; r < cell->n_rows; r++) {
+                if (l == 0)
+                        entries = put_token(model, &tokens[r], entries);
+                else
+                        *entries++ = entry_of(&model->layers[l].bias, 0);
+        }
 }
 
 void cosmos__network_advance(const cosmos_model *model, struct cosmos__scratch *scratch, float *const *states,

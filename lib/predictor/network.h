@@ -15,7 +15,7 @@ struct cosmos__scratch {
         char *top;                     /* inputs from the last layer's h: [n_rows], cosmos__inputs_size() bytes each */
         char *own;                     /* inputs from any other layer's h */
         char *below;                   /* inputs from the h of the layer below */
-        struct cosmos__entry *entries; /* [n_rows][COSMOS_TOKEN_FIELDS] */
+        struct cosmos__entry *entries; /* [n_rows][COSMOS_TOKEN_FIELDS + 1] */
 };
 
 /* -ENOMEM; what there is must be freed also then. */

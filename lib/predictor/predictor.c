@@ -99,9 +99,10 @@ COSMOS_API cosmos_session *cosmos_session_free(cosmos_session *session)
 /* Fields that the model does not read are not looked at. */
 static bool token_fits(const cosmos_model *model, const struct cosmos_token *token)
 {
-        return token->field[COSMOS_TOKEN_NAME] < cosmos_vocab_size(model->vocab) &&
-               (model->info.n_fields <= COSMOS_TOKEN_ERRNO ||
-                token->field[COSMOS_TOKEN_ERRNO] < COSMOS_TOKEN_ERRNO_SIZE);
+        for (size_t i = 0; i < model->info.n_fields; i++)
+                if (token->field[model->fields[i].field] >= model->fields[i].size)
+                        return false;
+        return !model->info.tokens.frequency || (token->frequency >= 0 && token->frequency <= 1);
 }
 
 static bool call_fits(const cosmos_model *model, cosmos_session *const *sessions, const struct cosmos_token *tokens,

@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Events to steps. Outline: the table of open sequences, in the order in which
- * they last acted; which sequences an event ends; the token of a call; feed and
+ * they last acted; which sequences an event ends; the step of a call; feed and
  * next, a small state machine, since one event may end many sequences.
  */
 #include "base/base.h"
 #include "base/hash.h"
 #include "base/list.h"
+#include "sequence/token.h"
 
 #include <cosmos/sequence.h>
 
@@ -34,6 +35,7 @@ struct sequence {
         uint64_t id, calls;
         int64_t last; /* event time of its last call */
         void *userdata;
+        uint16_t history[]; /* for cosmos__token_frequency() */
 };
 
 enum phase {
@@ -46,7 +48,7 @@ enum phase {
 };
 
 struct cosmos_sequencer {
-        const cosmos_vocab *vocab;
+        struct cosmos__tokenizer tokenizer;
         enum cosmos_unit unit;
         uint32_t max;
         uint64_t idle_ns;
@@ -206,7 +208,7 @@ static struct sequence *sequence_find(cosmos_sequencer *s, const struct cosmos_e
 
 static int sequence_open(cosmos_sequencer *s, const struct cosmos_event *e, struct sequence **ret)
 {
-        struct sequence *q = calloc(1, sizeof(*q));
+        struct sequence *q = calloc(1, sizeof(*q) + cosmos__token_history(&s->tokenizer) * sizeof(*q->history));
 
         if (!q)
                 return -ENOMEM;
@@ -332,14 +334,7 @@ static bool is_last_call(const cosmos_sequencer *s, const struct cosmos_event *e
                (s->unit == COSMOS_UNIT_THREAD && strcmp(e->syscall, "exit") == 0);
 }
 
-/* ---- token ----------------------------------------------------------------------------------- */
-
-static uint32_t errno_id(const struct cosmos_event *e)
-{
-        if (!(e->known & COSMOS_KNOWN_RET) || e->ret >= 0 || e->ret < -4095) /* an address may look negative */
-                return 0;
-        return e->ret >= -(int64_t)(COSMOS_TOKEN_ERRNO_SIZE - 2) ? (uint32_t)-e->ret : COSMOS_TOKEN_ERRNO_SIZE - 1;
-}
+/* ---- the step of a call ---------------------------------------------------------------------- */
 
 static void call_step(cosmos_sequencer *s, struct sequence *q, struct cosmos_step *ret)
 {
@@ -359,10 +354,10 @@ static void call_step(cosmos_sequencer *s, struct sequence *q, struct cosmos_ste
             .event = e,
             .userdata = &q->userdata,
         };
-        ret->token.field[COSMOS_TOKEN_NAME] = cosmos_vocab_id(s->vocab, e->syscall);
-        if (ret->token.field[COSMOS_TOKEN_NAME] == COSMOS_VOCAB_START) /* no call has that name */
-                ret->token.field[COSMOS_TOKEN_NAME] = COSMOS_VOCAB_UNKNOWN;
-        ret->token.field[COSMOS_TOKEN_ERRNO] = errno_id(e);
+        cosmos__token_fields(&s->tokenizer, e, &ret->token);
+        if (s->tokenizer.scheme.frequency)
+                ret->token.frequency =
+                    cosmos__token_frequency(&s->tokenizer, q->history, q->calls, ret->token.field[COSMOS_TOKEN_NAME]);
 }
 
 /* ---- the sequencer --------------------------------------------------------------------------- */
@@ -384,15 +379,17 @@ COSMOS_API int cosmos_sequencer_new(cosmos_sequencer **ret, const cosmos_vocab *
         s = calloc(1, sizeof(*s));
         if (!s)
                 return -ENOMEM;
-        s->vocab = vocab;
         s->unit = o.unit;
         s->max = o.max_sequences ? o.max_sequences : MAX_SEQUENCES;
         s->idle_ns = o.idle_ns ? o.idle_ns : IDLE_NS;
         s->phase = DONE;
         cosmos__list_init(&s->idle);
-        if (cosmos__hash_init(&s->sequences, s->max) < 0 || cosmos__hash_init(&s->containers, 1024) < 0) {
+        r = cosmos__tokenizer_init(&s->tokenizer, vocab, o.tokens, reterr);
+        if (r == 0 && (cosmos__hash_init(&s->sequences, s->max) < 0 || cosmos__hash_init(&s->containers, 1024) < 0))
+                r = -ENOMEM;
+        if (r < 0) {
                 cosmos_sequencer_free(s);
-                return -ENOMEM;
+                return r;
         }
         *ret = s;
         return 0;
@@ -515,6 +512,7 @@ COSMOS_API cosmos_sequencer *cosmos_sequencer_free(cosmos_sequencer *s)
         }
         cosmos__hash_free(&s->sequences);
         cosmos__hash_free(&s->containers);
+        cosmos__tokenizer_free(&s->tokenizer);
         free(s);
         return NULL;
 }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What a model may be told of a call beyond its name: the classes of event.h. */
 #include "base/base.h"
+#include "syscall/syscall.h"
 
 #include <cosmos/event.h>
 
@@ -22,15 +23,24 @@ COSMOS_API const char *cosmos_path_class_name(enum cosmos_path_class path_class)
         return (size_t)path_class < ARRAY_SIZE(names) ? names[path_class] : NULL;
 }
 
-COSMOS_API uint32_t cosmos_size_class(uint64_t bytes)
+uint32_t cosmos__size_class(uint64_t bytes, uint32_t per_octave)
 {
-        unsigned int octave;
+        /* Where the quarters of an octave begin, at 2^(1/4), 2^(1/2) and 2^(3/4): leading 32 bits, rounded up. */
+        static const uint32_t quarters[] = {2553802834, 3037000500, 3611622603};
+        uint32_t octave, leading, quarter = 0;
 
         if (bytes < 32)
                 return bytes >= 8 ? 2 : bytes > 0;
-        octave = 63 - (unsigned int)__builtin_clzll(bytes);
-        /* Its upper half begins at sqrt(2): compare the leading 32 bits with 2^31 sqrt(2), rounded up. */
-        return 3 + 2 * (octave - 5) + (bytes << (63 - octave) >> 32 >= 3037000500u);
+        octave = 63 - (uint32_t)__builtin_clzll(bytes);
+        leading = (uint32_t)(bytes << (63 - octave) >> 32);
+        for (size_t i = 0; i < ARRAY_SIZE(quarters); i++)
+                quarter += leading >= quarters[i];
+        return 3 + per_octave * (octave - 5) + quarter * per_octave / 4;
+}
+
+COSMOS_API uint32_t cosmos_size_class(uint64_t bytes)
+{
+        return cosmos__size_class(bytes, 2);
 }
 
 COSMOS_API int cosmos_moves_bytes(const char *syscall)

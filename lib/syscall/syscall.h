@@ -24,6 +24,9 @@ extern const struct cosmos__syscall_table cosmos__syscalls_aarch64;
 /* A call's name; where no table has it, "syscall_N" in `unnamed`. */
 const char *cosmos__syscall_label(enum cosmos_arch arch, uint32_t nr, char unnamed[COSMOS__UNNAMED_SIZE]);
 
+/* cosmos_size_class() with 1, 2 or 4 classes for each octave. */
+uint32_t cosmos__size_class(uint64_t bytes, uint32_t per_octave);
+
 /* How a call's arguments are classed (cosmos_args_class()): the rule of a name, NULL if it has none, and the class by
  * it; 0 for NULL. */
 struct cosmos__args_rule;

@@ -15,20 +15,43 @@ static void check(int condition)
                 abort();
 }
 
+/* The last id of each field that the model reads. */
+static struct cosmos_token last_token(const cosmos_model *model, const struct cosmos_token_scheme *scheme)
+{
+        struct cosmos_token token = {.frequency = scheme->frequency ? 1 : NAN};
+
+        token.field[COSMOS_TOKEN_NAME] = (uint32_t)cosmos_vocab_size(cosmos_model_vocab(model));
+        for (enum cosmos_token_field f = COSMOS_TOKEN_ERRNO; f < COSMOS_TOKEN_FIELDS; f++)
+                token.field[f] = cosmos_token_field_size(scheme, f);
+        for (enum cosmos_token_field f = COSMOS_TOKEN_NAME; f < COSMOS_TOKEN_FIELDS; f++)
+                token.field[f]--;
+        return token;
+}
+
+/* A scheme that was read has a text, which is read as that scheme. */
+static void check_scheme(const struct cosmos_token_scheme *scheme)
+{
+        struct cosmos_token_scheme again;
+        char text[COSMOS_TOKEN_SCHEME_TEXT];
+
+        check(cosmos_token_scheme_parse(&again, cosmos_token_scheme_text(scheme, text, sizeof(text)), NULL) == 0);
+        check(again.fields == scheme->fields && again.size == scheme->size && again.frequency == scheme->frequency);
+}
+
 static void step(cosmos_model *model)
 {
         struct cosmos_model_info info = {.size = sizeof(info)};
-        struct cosmos_token token = {0};
+        struct cosmos_token token;
         cosmos_predictor *predictor = NULL;
         cosmos_session *session = NULL;
         float nll;
 
         cosmos_model_get_info(model, &info);
         check(info.n_layers >= 1 && info.hop >= 1 && info.hop <= info.window);
+        check_scheme(&info.tokens);
+        token = last_token(model, &info.tokens);
         check(cosmos_predictor_new(&predictor, model, NULL) == 0);
         check(cosmos_session_new(&session, model, NULL) == 0);
-        token.field[COSMOS_TOKEN_NAME] = (uint32_t)cosmos_vocab_size(cosmos_model_vocab(model)) - 1;
-        token.field[COSMOS_TOKEN_ERRNO] = COSMOS_TOKEN_ERRNO_SIZE - 1;
         for (int i = 0; i < 3; i++) {
                 check(cosmos_predictor_step(predictor, &session, &token, 1, &nll, NULL) == 0);
                 check(isfinite(nll) && nll >= 0);

@@ -1,8 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Lines of a trace: JSON as jansson reads it; what is read and written must be read again as the same event. */
+/* Lines of a trace: JSON as jansson reads it; what is read and written must be read again as the same event; and
+ * whatever a call is, its token fits every model of its scheme. */
 #include "collector/trace.h"
 #include "compare_json.h"
 #include "sink/jsonl.h"
+
+#include <cosmos/sequence.h>
 
 #include <stdbool.h>
 #include <stdlib.h>
@@ -71,6 +74,44 @@ static void read_later(const uint8_t *data, size_t size, int r, const struct cos
         free(copy);
 }
 
+static cosmos_sequencer *sequencer_of(const struct cosmos_token_scheme *scheme)
+{
+        static const char *const names[] = {"<start>", "<unknown>", "read", "openat", "socket", "mmap"};
+        const struct cosmos_sequencer_options options = {.size = sizeof(options), .max_sequences = 4, .tokens = scheme};
+        static cosmos_vocab *vocab;
+        cosmos_sequencer *sequencer;
+
+        check(vocab || cosmos_vocab_new(&vocab, names, sizeof(names) / sizeof(*names), NULL) == 0);
+        check(cosmos_sequencer_new(&sequencer, vocab, &options, NULL) == 0);
+        return sequencer;
+}
+
+static void check_token(const struct cosmos_token_scheme *scheme, const struct cosmos_token *token)
+{
+        check(token->field[COSMOS_TOKEN_NAME] >= 1 && token->field[COSMOS_TOKEN_NAME] < 6);
+        for (enum cosmos_token_field f = COSMOS_TOKEN_ERRNO; f < COSMOS_TOKEN_FIELDS; f++)
+                check(token->field[f] < cosmos_token_field_size(scheme, f));
+        check(token->frequency > 0 && token->frequency <= 1);
+}
+
+/* With each of the sizes; the sequences go on from one input to the next. */
+static void make_tokens(const struct cosmos_event *event)
+{
+        static cosmos_sequencer *sequencers[3];
+
+        for (uint32_t i = 0; i < 3; i++) {
+                const struct cosmos_token_scheme scheme = {(1u << COSMOS_TOKEN_FIELDS) - 1, 1u << i, 2 + 5 * i};
+                struct cosmos_step step;
+
+                if (!sequencers[i])
+                        sequencers[i] = sequencer_of(&scheme);
+                check(cosmos_sequencer_feed(sequencers[i], event, NULL) == 0);
+                while (cosmos_sequencer_next(sequencers[i], &step) == 1)
+                        if (step.type == COSMOS_STEP_CALL)
+                                check_token(&scheme, &step.token);
+        }
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
         struct cosmos__trace_line line = {0};
@@ -87,8 +128,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         for (const char *c = diag.text; *c; c++)
                 check(*c >= 0x20 && *c < 0x7f);
         read_later(data, size, r, &line.event);
-        if (r == 1)
+        if (r == 1) {
                 write_and_read(&line.event);
+                make_tokens(&line.event);
+        }
         check(!compare_with_jansson(data, size));
         cosmos__trace_line_free(&line);
         free(copy);

@@ -7,7 +7,8 @@ import pathlib
 import random
 import struct
 
-ERRNO_SIZE = 135
+# Ids of a token's fields; those of the name are the vocabulary's.
+FIELD_SIZES = {"errno": 135, "size": 121, "fd": 8, "path": 13, "args": 254, "frequency": 1}
 
 
 def metadata(layers, embedding, vocab, tokens, more):
@@ -32,9 +33,10 @@ def metadata(layers, embedding, vocab, tokens, more):
 
 
 def shapes(layers, embedding, vocab, tokens="name"):
-    result = {"embedding.name.weight": [vocab, embedding]}
-    if "errno" in tokens:
-        result["embedding.errno.weight"] = [ERRNO_SIZE, embedding]
+    result = {}
+    for field in tokens.split(","):
+        name = field.split("/")[0]
+        result["embedding.%s.weight" % name] = [FIELD_SIZES.get(name, vocab), embedding]
     below = embedding
     for i, units in enumerate(layers):
         result["lstm.%d.kernel" % i] = [below, 4 * units]
@@ -120,6 +122,7 @@ def damaged():
     yield "no-metadata", pack({"a": {"dtype": "F32", "shape": [1], "data_offsets": [0, 4]}}, bytes(4))
     yield "newer-format", model([2], 2, 3, keys=dict(format="2"))
     yield "bad-layers", model([2], 2, 3, keys=dict(layers="2,"))
+    yield "bad-tokens", model([2], 2, 3, tokens="name", keys=dict(tokens="name,size/third,frequency/1001"))
     yield "bad-vocab", model([2], 2, 3, keys=dict(vocab='["<start>","<unknown>","a\\u0000b"]'))
     yield "twin-vocab", model([2], 2, 3, keys=dict(vocab='["<start>","<unknown>","<start>"]'))
     yield "bad-prior", model([2], 2, 3, keys=dict(prior_mean="1,5"))
@@ -153,6 +156,9 @@ def main():
         "three-layers": model([1, 2, 1], 1, 2),
         "int8": pack(*quantised([3, 2], 2, 4)),
         "errno": model([2], 1, 3, tokens="name,errno"),
+        "fields": model([1], 1, 3, tokens="name,errno,fd,path,frequency/100"),
+        "args": model([1], 1, 2, tokens="name,args"),
+        "size": model([1], 1, 2, tokens="name,size/half"),
         "all-keys": model([2], 2, 3, keys=dict(threshold="2.5", quantile="0.99", source="audit", calls="all", unit="thread")),
         "overflow": model([2, 2], 2, 3, scale=3.4e38),
     }

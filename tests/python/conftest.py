@@ -125,9 +125,12 @@ def metadata(vocab=VOCAB, layers=(5,), embedding=3, tokens="name,errno", **more)
 
 def weights(rng, vocab=len(VOCAB), layers=(5,), embedding=3, tokens="name,errno"):
     """Random weights with the shapes of the format."""
-    shapes = {"embedding.name.weight": (vocab, embedding)}
-    if tokens == "name,errno":
-        shapes["embedding.errno.weight"] = (135, embedding)
+    import cosmos
+
+    scheme = cosmos.Scheme(tokens)
+    shapes = {f"embedding.{field}.weight": (size or vocab, embedding) for field, size in scheme.sizes.items()}
+    if scheme.frequency:
+        shapes["embedding.frequency.weight"] = (1, embedding)
     width = embedding
     for i, units in enumerate(layers):
         shapes[f"lstm.{i}.kernel"] = (width, 4 * units)
@@ -146,7 +149,8 @@ def model_file(tmp_path):
 
     def make(name="model.bin", seed=1, **more):
         path = tmp_path / name
-        path.write_bytes(export.serialise(weights(np.random.default_rng(seed)), metadata(**more)))
+        values = weights(np.random.default_rng(seed), tokens=more.get("tokens", "name,errno"))
+        path.write_bytes(export.serialise(values, metadata(**more)))
         return str(path)
 
     return make

@@ -16,6 +16,8 @@ MIRRORED = {
     "cosmos_replay_options": _library.ReplayOptions,
     "cosmos_resolver_options": _library.ResolverOptions,
     "cosmos_corpus_options": _library.CorpusOptions,
+    "cosmos_token": _library.Token,
+    "cosmos_token_scheme": _library.TokenScheme,
     "cosmos_corpus_trace": _library.CorpusTrace,
     "cosmos_detector_options": _library.DetectorOptions,
     "cosmos_model_options": _library.ModelOptions,

@@ -48,11 +48,45 @@ def test_corpus(trace):
     assert list(corpus.vocab) == ["<start>", "<unknown>", "read", "close", "openat"]
     assert corpus.source == "audit"
     assert corpus.offsets.tolist() == [0, 3, 5] and corpus.offsets.dtype == np.uint64
-    assert corpus.tokens.tolist() == [[2, 0, 0, 0], [2, 11, 0, 0], [2, 134, 0, 0], [4, 2, 0, 0], [3, 0, 0, 0]]
+    assert corpus.tokens[:, :2].tolist() == [[2, 0], [2, 11], [2, 134], [4, 2], [3, 0]]
+    assert corpus.tokens.shape == (5, 6) and not corpus.tokens[:, 2:].any() and corpus.frequency is None
     assert corpus.tokens.dtype == np.uint32 and corpus.timestamps.dtype == np.int64
     assert np.diff(corpus.timestamps[:3]).tolist() == [2000, 2000]
     assert len(corpus) == 2
     assert [s.tolist() for s in corpus.sequences()] == [corpus.tokens[:3].tolist(), corpus.tokens[3:].tolist()]
+
+
+def test_corpus_of_any_scheme(trace):
+    t = trace()
+    t.call("openat", ret=3, path="/etc/passwd", args=["ffffff9c", "7ffe0000", "241", "1b6"])
+    for size in (100, 40, 7):
+        t.call("read", ret=size, fd_kind="file")
+    path = t.done()
+    corpus = cosmos.read_corpus(path, tokens="name,errno,size/quarter,fd,path,args,frequency/2")
+    assert corpus.tokens.tolist() == [
+        [3, 0, 0, 0, 2, 1 + 1 + 4 + 8],
+        [2, 0, 9, 1, 0, 0],
+        [2, 0, 4, 1, 0, 0],
+        [2, 0, 1, 1, 0, 0],
+    ]
+    assert corpus.frequency.dtype == np.float32 and corpus.frequency.tolist() == [1, 0.5, 1, 1]
+    some = cosmos.read_corpus(path, tokens="name,fd")
+    assert some.tokens[:, 3].tolist() == [0, 1, 1, 1] and not some.tokens[:, [1, 2, 4, 5]].any()
+    assert some.frequency is None
+    for bad in ("", "errno", "name,colour", "name\0"):
+        with pytest.raises(cosmos.InvalidError):
+            cosmos.read_corpus(path, tokens=bad)
+
+
+def test_scheme():
+    scheme = cosmos.Scheme("name,size/half,args,frequency/100")
+    assert scheme.fields == ("name", "size", "args") and scheme.frequency == 100
+    assert scheme.sizes == {"name": 0, "size": 121, "args": 254}
+    assert str(scheme) == "name,size/half,args,frequency/100"
+    assert repr(scheme) == "cosmos.Scheme('name,size/half,args,frequency/100')"
+    assert cosmos.TOKEN_FIELDS == ("name", "errno", "size", "fd", "path", "args")
+    with pytest.raises(cosmos.InvalidError, match="'name,size' is no scheme of tokens; it must be 'name'"):
+        cosmos.Scheme("name,size")
 
 
 def test_a_trace_may_be_compressed(trace, tmp_path):
@@ -80,7 +114,7 @@ def test_views_outlive_the_corpus_and_cannot_be_written(trace):
     del corpus
     gc.collect()
     junk = [np.ones((1000, 4), np.uint32) for _ in range(100)]
-    assert tokens.tolist() == [[2, 0, 0, 0]] * 1000 and len(junk) == 100
+    assert tokens.tolist() == [[2, 0, 0, 0, 0, 0]] * 1000 and len(junk) == 100
     assert vocab.id("read") == 2
     with pytest.raises(ValueError):
         tokens[0, 0] = 1
@@ -245,6 +279,7 @@ def test_model(model_file):
     model = cosmos.Model(path)
     assert model.info == {
         "name": path,
+        "tokens": "name,errno",
         "fields": ("name", "errno"),
         "embedding": 3,
         "units": (5,),
@@ -265,6 +300,30 @@ def test_model(model_file):
     assert model.metadata("cosmos.seed_") == "7" and model.metadata("nothing") is None
     memory = cosmos.Model.from_bytes(pathlib.Path(path).read_bytes(), "mine")
     assert memory.info == {**model.info, "name": "mine"}
+
+
+def test_model_of_any_scheme(model_file):
+    model = cosmos.Model(model_file("all.bin", tokens="name,errno,size/half,fd,path,args,frequency/100"))
+    assert model.info["tokens"] == "name,errno,size/half,fd,path,args,frequency/100"
+    assert model.info["fields"] == cosmos.TOKEN_FIELDS
+    tokens = [[2, 0, 5, 1, 0, 0], [3, 13, 0, 2, 4, 30], [5, 0, 120, 7, 12, 253]]
+    whole = model.nll(tokens, [1, 0.5, 0.25])
+    assert (model.nll(tokens, [1, 0.5, 0.75]) == whole).all(), "the last token is not read yet"
+    assert (model.nll(tokens, [1, 0.4, 0.25]) == whole).tolist() == [True, True, False]
+    for column in range(6):
+        changed = np.array(tokens)
+        changed[1, column] += 1
+        assert (model.nll(changed, [1, 0.5, 0.25]) == whole).tolist() == [True, column > 0, False]
+        changed[1, column] = 999
+        with pytest.raises(cosmos.InvalidError, match=f"call 1: {cosmos.TOKEN_FIELDS[column]} 999 is out of range"):
+            model.nll(changed, [1, 0.5, 0.25])
+    with pytest.raises(cosmos.InvalidError, match="give the frequency too"):
+        model.nll(tokens)
+    with pytest.raises(cosmos.InvalidError, match="a frequency for each of 3 tokens"):
+        model.nll(tokens, [1, 0.5])
+    for bad in (-0.1, 1.1, math.nan, math.inf):
+        with pytest.raises(cosmos.InvalidError, match="call 1: the frequency .* is not from 0 to 1"):
+            model.log_probs(tokens, [1, bad, 1])
 
 
 def test_model_without_threshold(model_file):
@@ -292,7 +351,7 @@ def test_tokens_that_are_bad(model_file):
         model.nll([2, 6])
     with pytest.raises(cosmos.InvalidError, match="call 0: errno 135 is out of range"):
         model.nll([[2, 135]])
-    for bad in ([[1.5]], [-1], np.zeros((2, 5), int), 3, [2**32]):
+    for bad in ([[1.5]], [-1], np.zeros((2, 7), int), 3, [2**32]):
         with pytest.raises(ValueError):
             model.nll(bad)
 

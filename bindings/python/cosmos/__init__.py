@@ -26,13 +26,12 @@ from .errors import (
     VersionError,
 )
 from .model import Model, isas
-from .sequence import ERRNO_SIZE, TOKEN_FIELDS, Corpus, Vocab, read_corpus
+from .sequence import TOKEN_FIELDS, Corpus, Scheme, Vocab, read_corpus
 from .threshold import fit_threshold
 
 __version__ = version()
 
 __all__ = [
-    "ERRNO_SIZE",
     "TOKEN_FIELDS",
     "Corpus",
     "CosmosError",
@@ -42,6 +41,7 @@ __all__ = [
     "MismatchError",
     "Model",
     "OwnerError",
+    "Scheme",
     "UnavailableError",
     "VersionError",
     "Vocab",

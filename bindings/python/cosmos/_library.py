@@ -22,6 +22,7 @@ from ctypes import (
     c_char,
     c_char_p,
     c_double,
+    c_float,
     c_int,
     c_size_t,
     c_uint32,
@@ -94,6 +95,14 @@ class ResolverOptions(Options):
     ]
 
 
+class TokenScheme(Structure):
+    _fields_ = [("fields", c_uint32), ("size", c_uint32), ("frequency", c_uint32)]
+
+
+class Token(Structure):
+    _fields_ = [("field", c_uint32 * 6), ("frequency", c_float)]
+
+
 class CorpusOptions(Options):
     _fields_ = [
         ("size", c_size_t),
@@ -106,6 +115,7 @@ class CorpusOptions(Options):
         ("extend", c_int),
         ("progress", PROGRESS),
         ("userdata", c_void_p),
+        ("tokens", POINTER(TokenScheme)),
     ]
 
 
@@ -156,6 +166,7 @@ class ModelInfo(Options):
         ("precision", c_int),
         ("isa", c_char_p),
         ("memory", c_size_t),
+        ("tokens", TokenScheme),
     ]
 
 
@@ -170,6 +181,10 @@ _PROTOTYPES = {
     "collector_free": (c_void_p, [c_void_p]),
     "resolver_new": (c_int, [c_void_p, c_void_p, c_void_p]),
     "resolver_free": (c_void_p, [c_void_p]),
+    "token_field_name": (c_char_p, [c_int]),
+    "token_field_size": (c_uint32, [c_void_p, c_int]),
+    "token_scheme_parse": (c_int, [c_void_p, c_char_p, c_void_p]),
+    "token_scheme_text": (c_char_p, [c_void_p, c_char_p, c_size_t]),
     "vocab_new": (c_int, [c_void_p, c_void_p, c_size_t, c_void_p]),
     "vocab_size": (c_size_t, [c_void_p]),
     "vocab_name": (c_char_p, [c_void_p, c_uint32]),
@@ -180,6 +195,7 @@ _PROTOTYPES = {
     "corpus_calls": (c_size_t, [c_void_p]),
     "corpus_offsets": (c_void_p, [c_void_p]),
     "corpus_tokens": (c_void_p, [c_void_p]),
+    "corpus_frequency": (c_void_p, [c_void_p]),
     "corpus_timestamps": (c_void_p, [c_void_p]),
     "corpus_comm": (c_char_p, [c_void_p, c_size_t]),
     "corpus_vocab": (c_void_p, [c_void_p]),

@@ -13,7 +13,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from . import errors
 from ._library import ModelInfo, ModelOptions, Owned, error, lib, path_bytes
-from .sequence import ERRNO_SIZE, TOKEN_FIELDS, Vocab, as_tokens
+from .sequence import TOKEN_FIELDS, Scheme, Vocab, as_tokens
 
 
 PRECISIONS = {None: 0, "f32": 1, "int8": 2}
@@ -40,8 +40,8 @@ class Model:
     precision  "f32" or "int8": of the weights in memory; None: as the file has them
     isa        one of isas(); None: the first
 
-    info   dict: name, fields (of a token that it reads), embedding (width), units
-           (width of each LSTM layer), unit ("process" or "thread"), window and
+    info   dict: name, tokens (the text of a Scheme: what it reads of a call), fields (of a
+           token among it), embedding (width), units (width of each LSTM layer), unit ("process" or "thread"), window and
            hop (calls), prior_count, prior_mean (nats), threshold (nats a call) and
            quantile (None where the file has none), source ("" if any), precision,
            isa, memory (bytes of weights and tables)
@@ -68,9 +68,11 @@ class Model:
         self.vocab = Vocab._borrow(lib.model_vocab(self.ptr), owner)
         info = ModelInfo()
         lib.model_get_info(self.ptr, byref(info))
+        self._scheme = Scheme._of(info.tokens)
         self.info = {
             "name": os.fsdecode(lib.model_name(self.ptr)),
-            "fields": TOKEN_FIELDS[: info.n_fields],
+            "tokens": str(self._scheme),
+            "fields": self._scheme.fields,
             "embedding": info.embedding,
             "units": tuple(info.units[: info.n_layers]),
             "unit": lib.unit_name(info.unit).decode(),
@@ -91,18 +93,23 @@ class Model:
         value = lib.model_metadata(self.ptr, path_bytes(key))
         return None if value is None else value.decode("utf-8", "surrogateescape")
 
-    def nll(self, tokens: ArrayLike) -> NDArray[np.float32]:
+    def nll(self, tokens: ArrayLike, frequency: Optional[ArrayLike] = None) -> NDArray[np.float32]:
         """Negative log-likelihood in nats of each call of one sequence given the
-        calls before it: float32 [n]. `tokens` is [n, 4], or [n] name ids."""
-        return self._run(tokens, False)[0]
+        calls before it: float32 [n]. `tokens` is [n, 6], or [n] name ids; `frequency`
+        is [n], for a model that reads it."""
+        return self._run(tokens, frequency, False)[0]
 
-    def log_probs(self, tokens: ArrayLike) -> NDArray[np.float32]:
+    def log_probs(self, tokens: ArrayLike, frequency: Optional[ArrayLike] = None) -> NDArray[np.float32]:
         """Log-probability of every call name *before* each call of one sequence:
-        float32 [n, len(vocab)]. `tokens` is [n, 4], or [n] name ids."""
-        return self._run(tokens, True)[1]
+        float32 [n, len(vocab)]. Arguments as of nll()."""
+        return self._run(tokens, frequency, True)[1]
 
-    def _run(self, tokens: ArrayLike, with_logp: bool) -> Tuple[NDArray[np.float32], Any]:
-        t = as_tokens(tokens)
+    def _run(
+        self, tokens: ArrayLike, frequency: Optional[ArrayLike], with_logp: bool
+    ) -> Tuple[NDArray[np.float32], Any]:
+        if self._scheme.frequency and frequency is None:
+            raise errors.InvalidError(f"{self.info['name']}: the model reads {self._scheme}: give the frequency too")
+        t = as_tokens(tokens, frequency)
         self._check(t)
         n, width = len(t), len(self.vocab)
         nll = np.empty(n, np.float32)
@@ -121,16 +128,18 @@ class Model:
             raise error(rc)
         return nll, logp
 
-    def _check(self, tokens: NDArray[np.uint32]) -> None:
-        """Name the call whose field is out of range, which the library does not."""
-        sizes = (len(self.vocab), ERRNO_SIZE)
-        for column, field in enumerate(self.info["fields"]):
-            bad = np.flatnonzero(tokens[:, column] >= sizes[column])
+    def _check(self, tokens: NDArray[Any]) -> None:
+        """Name the call of which something is out of range, which the library does not."""
+        for field, size in self._scheme.sizes.items():
+            ids, size = tokens["field"][:, TOKEN_FIELDS.index(field)], size or len(self.vocab)
+            bad = np.flatnonzero(ids >= size)
             if len(bad):
                 raise errors.InvalidError(
-                    f"call {bad[0]}: {field} {tokens[bad[0], column]} is out of range: "
-                    f"the model has {sizes[column]}, from 0",
+                    f"call {bad[0]}: {field} {ids[bad[0]]} is out of range: the model has {size}, from 0",
                 )
+        bad = np.flatnonzero(~((tokens["frequency"] >= 0) & (tokens["frequency"] <= 1)))
+        if self._scheme.frequency and len(bad):
+            raise errors.InvalidError(f"call {bad[0]}: the frequency {tokens['frequency'][bad[0]]} is not from 0 to 1")
 
     def __repr__(self) -> str:
         units = "+".join(str(u) for u in self.info["units"])

@@ -11,15 +11,49 @@ from typing import Any, Callable, Dict, Iterator, List, Optional, Sequence, Tupl
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from . import errors
-from ._library import PROGRESS, CorpusOptions, CorpusTrace, Owned, guarded, lib, log, path_bytes, strings
+from . import _library, errors
+from ._library import PROGRESS, CorpusOptions, CorpusTrace, Owned, call, guarded, lib, log, path_bytes, strings
 
-#: Columns of a token: name id, errno (0: success or unknown, 1..133, 134: any other), two unused.
-TOKEN_FIELDS = ("name", "errno", "", "")
-#: Number of values of the errno column.
-ERRNO_SIZE = 135
+#: Columns of a token; those that a scheme does not have are 0.
+TOKEN_FIELDS = tuple(lib.token_field_name(i).decode() for i in range(6))
+_TOKEN = np.dtype(_library.Token)
 
 UNITS = {"process": 0, "thread": 1, "natural": 2}
+
+
+class Scheme:
+    """Which fields a token has, by the text in a model's `cosmos.tokens`:
+    "name,errno,size/half,fd,path,args,frequency/100" has all that there are.
+
+    fields     their names, in order
+    sizes      dict: how many ids each of them has; 0 for the name, of which the vocabulary decides
+    frequency  calls in the window of the frequency; 0: there is none
+    """
+
+    def __init__(self, text: str):
+        self._struct = _library.TokenScheme()
+        call(lib.token_scheme_parse, ctypes.byref(self._struct), strings([text], "a scheme")[0])
+        self._read()
+
+    @classmethod
+    def _of(cls, struct: _library.TokenScheme) -> Scheme:
+        scheme = cls.__new__(cls)
+        scheme._struct = struct
+        scheme._read()
+        return scheme
+
+    def _read(self) -> None:
+        present = [(i, name) for i, name in enumerate(TOKEN_FIELDS) if self._struct.fields >> i & 1]
+        self.fields: Tuple[str, ...] = tuple(name for _, name in present)
+        self.sizes: Dict[str, int] = {name: lib.token_field_size(ctypes.byref(self._struct), i) for i, name in present}
+        self.frequency: int = self._struct.frequency
+
+    def __str__(self) -> str:
+        buf = ctypes.create_string_buffer(64)
+        return lib.token_scheme_text(ctypes.byref(self._struct), buf, len(buf)).decode()
+
+    def __repr__(self) -> str:
+        return f"cosmos.Scheme({str(self)!r})"
 
 
 class Vocab(collections.abc.Sequence):
@@ -68,7 +102,9 @@ class Corpus:
     """All sequences of some traces, at rest. The arrays are read-only views of the
     library's files, which live as long as any of them.
 
-    tokens      uint32 [calls, 4], columns as in TOKEN_FIELDS
+    tokens      uint32 [calls, 6], columns as in TOKEN_FIELDS
+    frequency   float32 [calls], 0..1: how often the call's name is among the latest ones of its
+                sequence; None where the scheme has none
     offsets     uint64 [sequences + 1]; sequence i is tokens[offsets[i]:offsets[i + 1]];
                 those of a trace stand in the order of their first call
     timestamps  int64 [calls], ns since 1970-01-01 UTC
@@ -85,7 +121,11 @@ class Corpus:
         self._owner = owner
         ptr = owner.ptr
         calls, sequences = lib.corpus_calls(ptr), lib.corpus_sequences(ptr)
-        self.tokens: NDArray[np.uint32] = self._view(lib.corpus_tokens(ptr), ctypes.c_uint32, calls * 4).reshape(-1, 4)
+        columns = len(TOKEN_FIELDS)
+        tokens = self._view(lib.corpus_tokens(ptr), ctypes.c_uint32, calls * columns)
+        self.tokens: NDArray[np.uint32] = tokens.reshape(-1, columns)
+        frequency = lib.corpus_frequency(ptr)
+        self.frequency: Optional[NDArray[np.float32]] = frequency and self._view(frequency, ctypes.c_float, calls)
         self.offsets: NDArray[np.uint64] = self._view(lib.corpus_offsets(ptr), ctypes.c_uint64, sequences + 1)
         self.timestamps: NDArray[np.int64] = self._view(lib.corpus_timestamps(ptr), ctypes.c_int64, calls)
         self.vocab = Vocab._borrow(lib.corpus_vocab(ptr), owner)
@@ -128,7 +168,7 @@ class Corpus:
         return len(self.offsets) - 1
 
     def sequences(self) -> Iterator[NDArray[np.uint32]]:
-        """The tokens of each sequence, uint32 [its calls, 4], as views."""
+        """The tokens of each sequence, uint32 [its calls, 6], as views."""
         for i in range(len(self)):
             yield self.tokens[int(self.offsets[i]) : int(self.offsets[i + 1])]
 
@@ -144,6 +184,7 @@ def read_corpus(
     reserve: int = 0,
     extend: bool = False,
     progress: Optional[Callable[[int, float], Any]] = None,
+    tokens: str = "name,errno",
 ) -> Corpus:
     """Read a whole trace (JSON Lines, or a log of auditd), or several with one vocabulary.
 
@@ -158,6 +199,7 @@ def read_corpus(
     extend      with `vocab`: calls that it lacks take its reserved places
     progress    called a few times a second with the calls read so far, and the share of all
                 that is done (NaN where a trace is a pipe)
+    tokens      what a token has of a call: the text of a Scheme
 
     EmptyError if no call of a trace is left; MismatchError for threads of a trace that does
     not know them, and for traces of different sources or sets of calls. Lines that can't be
@@ -181,6 +223,7 @@ def read_corpus(
         n_select=len(select),
         reserve=reserve,
         extend=extend,
+        tokens=ctypes.pointer(Scheme(tokens)._struct),
     )
     if progress:
         options.progress = PROGRESS(guarded(_tells(progress), -1))
@@ -196,20 +239,23 @@ def _tells(progress: Callable[[int, float], Any]) -> Callable[..., int]:
     return tell
 
 
-def as_tokens(tokens: ArrayLike) -> NDArray[np.uint32]:
-    """Tokens as the library takes them, uint32 [n, 4]. One column (or one
-    dimension) is the name alone; columns that are left out are 0."""
+def as_tokens(tokens: ArrayLike, frequency: Optional[ArrayLike] = None) -> NDArray[Any]:
+    """Tokens as the library takes them, [n] of `field` (uint32 [6]) and `frequency`. One column (or
+    one dimension) is the name alone; columns that are left out are 0."""
     a = np.asarray(tokens)
     if a.ndim == 1:
         a = a.reshape(-1, 1)
-    if a.ndim != 2 or not 1 <= a.shape[1] <= 4:
-        raise errors.InvalidError(f"tokens must have the shape [n] or [n, 1..4], not {list(a.shape)}")
+    if a.ndim != 2 or not 1 <= a.shape[1] <= len(TOKEN_FIELDS):
+        raise errors.InvalidError(f"tokens must have the shape [n] or [n, 1..6], not {list(a.shape)}")
     if a.size and a.dtype.kind not in "iu":
         raise errors.InvalidError(f"tokens must be integers, not {a.dtype}")
     if a.size and (a.min() < 0 or a.max() >= 2**32):
         raise errors.InvalidError("tokens must be 0 or more, and fit 32 bits")
-    if a.dtype == np.uint32 and a.shape[1] == 4 and a.flags.c_contiguous:
-        return a
-    whole = np.zeros((len(a), 4), np.uint32)
-    whole[:, : a.shape[1]] = a
+    whole = np.zeros(len(a), _TOKEN)
+    whole["field"][:, : a.shape[1]] = a
+    if frequency is not None:
+        f = np.asarray(frequency)
+        if f.shape != (len(a),):
+            raise errors.InvalidError(f"there must be a frequency for each of {len(a)} tokens, not {list(f.shape)}")
+        whole["frequency"] = f
     return whole

@@ -75,7 +75,7 @@ struct cosmos__table {
         size_t row_bytes;
 };
 
-/* A row of a table. */
+/* A row of a table, and what it is multiplied with: its own scale, if it has one, times that of the caller. */
 struct cosmos__entry {
         const void *row;
         float scale;
@@ -91,8 +91,8 @@ struct cosmos__product {
 /* One step of one LSTM layer. */
 struct cosmos__cell {
         size_t n_rows;
-        const struct cosmos__entry *entries; /* [n_rows][n_fields] */
-        size_t n_fields;
+        const struct cosmos__entry *entries; /* [n_rows][n_entries] */
+        size_t n_entries;
         struct cosmos__product products[2]; /* of the layer below and its own */
         size_t n_products;
         float *const *states; /* [n_rows] */

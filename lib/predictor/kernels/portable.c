@@ -121,7 +121,7 @@ static void f32_add_entry(float *restrict z, const struct cosmos__entry *entry, 
         const float *row = (const float *)entry->row + at * LANES;
 
         for (size_t k = 0; k < WIDEST; k++)
-                z[k] += row[k];
+                z[k] += row[k] * entry->scale;
 }
 
 /* z += weights * x for the panel of `n` outputs that begins at vector `at`. */
@@ -195,8 +195,8 @@ static void cell_of(const struct cosmos__cell *cell, panel_function *panel, entr
                         const size_t unit = at / PANEL * LANES;
                         float z[WIDEST] = {0};
 
-                        for (size_t f = 0; f < cell->n_fields; f++)
-                                add_entry(z, &cell->entries[r * cell->n_fields + f], at);
+                        for (size_t f = 0; f < cell->n_entries; f++)
+                                add_entry(z, &cell->entries[r * cell->n_entries + f], at);
                         for (size_t p = 0; p < cell->n_products; p++)
                                 panel(z, WIDEST, cell->products[p].weights, at,
                                       cell->products[p].x + r * cell->products[p].stride);

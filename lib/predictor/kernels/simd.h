@@ -55,7 +55,7 @@ INLINE void cell_of(const struct cosmos__cell *cell, size_t rows_max, size_t pan
                         rows = MIN(cell->n_rows - r, rows_max);
                         for (size_t i = 0; i < rows; i++)
                                 for (size_t v = 0; v < vectors; v += COSMOS__GATES)
-                                        add_entries(&cell->entries[(r + i) * cell->n_fields], cell->n_fields, at + v,
+                                        add_entries(&cell->entries[(r + i) * cell->n_entries], cell->n_entries, at + v,
                                                     add_entry, z[i] + v);
                         for (size_t p = 0; p < cell->n_products; p++) {
                                 const struct cosmos__product *product = &cell->products[p];

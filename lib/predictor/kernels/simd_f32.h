@@ -67,7 +67,7 @@ INLINE void f32_sums(size_t rows, size_t vectors, size_t width, const struct cos
 
 INLINE vec f32_add_entry(vec sum, const struct cosmos__entry *entry, size_t v)
 {
-        return v_add(sum, v_load((const float *)entry->row + v * LANES));
+        return v_fma(v_load((const float *)entry->row + v * LANES), v_set(entry->scale), sum);
 }
 
 static void f32_panel(size_t rows, size_t vectors, size_t width, const struct cosmos__weights *weights, size_t at,

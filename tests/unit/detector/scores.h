@@ -25,7 +25,7 @@ struct Rule {
         double prior_count = 0, prior_mean = 0;
         std::optional<double> threshold = 1.9;
         std::string unit = "process", source = "", calls = "";
-        bool with_errno = false;
+        std::string tokens = "name";
 };
 
 inline blob::Model model(const Rule &rule = Rule())
@@ -35,7 +35,7 @@ inline blob::Model model(const Rule &rule = Rule())
         options.vocab = static_cast<uint32_t>(NAMES.size());
         options.layers = {5};
         options.embedding = 3;
-        options.with_errno = rule.with_errno;
+        options.tokens = rule.tokens;
         options.scale = 1.5; /* so that the calls differ in likelihood */
         blob::Blob b(options);
         std::string vocab = "[";

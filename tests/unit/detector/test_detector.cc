@@ -175,7 +175,7 @@ TEST(Detector, ReadsTheErrnoWhereItsModelDoes)
         for (bool with_errno : {false, true}) {
                 Rule rule;
 
-                rule.with_errno = with_errno;
+                rule.tokens = with_errno ? "name,errno" : "name";
                 rule.window = 4;
                 rule.hop = 4;
                 blob::Model model = scores::model(rule);
@@ -193,6 +193,48 @@ TEST(Detector, ReadsTheErrnoWhereItsModelDoes)
                 }
                 ASSERT_EQ(d.scores.size(), 1u);
                 EXPECT_NEAR(d.scores[0].s.score, mean(rule, scores::predict(model.get(), tokens).nll, {0, 4, ""}),
+                            1e-12);
+        }
+}
+
+/* What a sequencer of its own gives by the model's scheme. */
+TEST(Detector, ReadsTheFieldsThatItsModelDoes)
+{
+        for (const char *text : {"name,size/half", "name,errno,size/quarter,fd,path,args,frequency/3"}) {
+                Rule rule;
+
+                rule.tokens = text;
+                rule.window = 6;
+                rule.hop = 6;
+                blob::Model model = scores::model(rule);
+                cosmos_token_scheme scheme = {};
+                std::vector<cosmos_token> tokens;
+                cosmos_sequencer *sequencer = nullptr;
+                Detector d(model.get());
+
+                ASSERT_EQ(cosmos_token_scheme_parse(&scheme, text, nullptr), 0);
+                const cosmos_sequencer_options options = {sizeof(options), COSMOS_UNIT_PROCESS, 0, 0, &scheme};
+                ASSERT_EQ(cosmos_sequencer_new(&sequencer, cosmos_model_vocab(model.get()), &options, nullptr), 0);
+                for (const auto &[name, ret] : std::vector<std::pair<const char *, int64_t>>{
+                         {"openat", 3}, {"read", 4000}, {"read", 70}, {"write", 9}, {"openat", -2}, {"close", 0}}) {
+                        cosmos_step step;
+                        Event e = call(5, name);
+
+                        (*e).ret = ret;
+                        (*e).known |= COSMOS_KNOWN_RET | COSMOS_KNOWN_FD_KIND;
+                        (*e).fd_kind = COSMOS_FD_SOCKET;
+                        (*e).path = *name == 'o' ? e.keep("/etc/hosts") : nullptr;
+                        (*e).n_args = 4;
+                        (*e).args[2] = 0x42;
+                        ASSERT_EQ(cosmos_sequencer_feed(sequencer, e, nullptr), 0);
+                        ASSERT_EQ(cosmos_sequencer_next(sequencer, &step), 1);
+                        tokens.push_back(step.token);
+                        ASSERT_EQ(cosmos_sequencer_next(sequencer, &step), 0);
+                        ASSERT_EQ(d.feed(e), 0);
+                }
+                cosmos_sequencer_free(sequencer);
+                ASSERT_EQ(d.scores.size(), 1u);
+                EXPECT_NEAR(d.scores[0].s.score, mean(rule, scores::predict(model.get(), tokens).nll, {0, 6, ""}),
                             1e-12);
         }
 }

@@ -54,7 +54,7 @@ scores::Rule rule()
 {
         scores::Rule r;
 
-        r.with_errno = true;
+        r.tokens = "name,errno";
         r.prior_count = 3;
         r.prior_mean = 1.1;
         r.hop = 3;

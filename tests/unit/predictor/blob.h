@@ -59,10 +59,37 @@ struct Options {
         std::vector<uint32_t> layers{3};
         uint32_t embedding = 2;
         uint32_t vocab = 4;
-        bool with_errno = false;
+        std::string tokens = "name";
         uint32_t seed = 1;
         float scale = 0.6f;
 };
+
+/* A table of embeddings: the field's ids, or the one row of the frequency. */
+struct Field {
+        std::string name;
+        uint32_t size;
+        int field; /* -1: frequency */
+};
+
+inline std::vector<Field> fields_of(const Options &o)
+{
+        cosmos_token_scheme scheme;
+        cosmos_diag diag = {""};
+        std::vector<Field> all;
+
+        if (cosmos_token_scheme_parse(&scheme, o.tokens.c_str(), &diag) < 0)
+                throw std::runtime_error(diag.text);
+        for (int f = 0; f < COSMOS_TOKEN_FIELDS; f++) {
+                const auto field = static_cast<cosmos_token_field>(f);
+
+                if (scheme.fields >> f & 1)
+                        all.push_back({cosmos_token_field_name(field),
+                                       f == 0 ? o.vocab : cosmos_token_field_size(&scheme, field), f});
+        }
+        if (scheme.frequency)
+                all.push_back({"frequency", 1, -1});
+        return all;
+}
 
 inline std::string quoted(const std::string &text)
 {
@@ -104,7 +131,7 @@ struct Blob {
                 set("layers", layers);
                 set("embedding", std::to_string(o.embedding));
                 set("vocab", vocab_json(o.vocab));
-                set("tokens", o.with_errno ? "name,errno" : "name");
+                set("tokens", o.tokens);
                 set("unit", "process");
                 set("window", "100");
                 set("hop", "50");
@@ -112,9 +139,8 @@ struct Blob {
                 set("prior_count", "8");
                 set("prior_mean", "1.25");
 
-                add("embedding.name.weight", o.vocab, o.embedding);
-                if (o.with_errno)
-                        add("embedding.errno.weight", COSMOS_TOKEN_ERRNO_SIZE, o.embedding);
+                for (const Field &field : fields_of(o))
+                        add("embedding." + field.name + ".weight", field.size, o.embedding);
                 for (size_t i = 0; i < o.layers.size(); i++) {
                         std::string prefix = "lstm." + std::to_string(i) + ".";
 

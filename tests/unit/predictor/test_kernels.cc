@@ -266,13 +266,20 @@ struct Tables {
                 }
         }
 
+        /* What row `r` multiplies table `f` with: the first one's with 1, as a bias. */
+        static float times(size_t r, size_t f)
+        {
+                return f == 0 ? 1 : static_cast<float>(r % 5) / 4;
+        }
+
         std::vector<cosmos__entry> entries(size_t n_rows) const
         {
                 std::vector<cosmos__entry> all;
 
                 for (size_t r = 0; r < n_rows; r++)
-                        for (const cosmos__table &t : tables)
-                                all.push_back({t.rows, t.scales ? t.scales[0] : 1});
+                        for (size_t f = 0; f < tables.size(); f++)
+                                all.push_back(
+                                    {tables[f].rows, (tables[f].scales ? tables[f].scales[0] : 1) * times(r, f)});
                 return all;
         }
 };
@@ -303,7 +310,7 @@ TEST_P(Kernels, CellAgainstDouble)
                                 const auto run = [&](size_t first, size_t n) {
                                         cell.n_rows = n;
                                         cell.entries = entries.data() + first * tables.tables.size();
-                                        cell.n_fields = tables.tables.size();
+                                        cell.n_entries = tables.tables.size();
                                         cell.n_products = 0;
                                         if (below)
                                                 cell.products[cell.n_products++] = product(kernel, lower);
@@ -322,8 +329,10 @@ TEST_P(Kernels, CellAgainstDouble)
 
                                                 for (size_t g = 0; g < 4; g++) {
                                                         z[g] = 0;
-                                                        for (const std::vector<float> &v : tables.values)
-                                                                z[g] += static_cast<double>(v[g * units + u]);
+                                                        for (size_t f = 0; f < tables.values.size(); f++)
+                                                                z[g] += static_cast<double>(
+                                                                            tables.values[f][g * units + u]) *
+                                                                        static_cast<double>(Tables::times(r, f));
                                                         for (size_t j = 0; j < units; j++)
                                                                 z[g] +=
                                                                     input(own.h[r][j]) * recurrent.at(j, g * units + u);
@@ -388,7 +397,7 @@ class Functions : public testing::TestWithParam<Kernel>
                         state[16 + u] = *c;
                 cell.n_rows = 1;
                 cell.entries = &entry;
-                cell.n_fields = 1;
+                cell.n_entries = 1;
                 cell.products[0] = {&zero.packed, reinterpret_cast<const char *>(x.get()), 64};
                 cell.n_products = 1;
                 cell.states = &at;

@@ -80,7 +80,7 @@ TEST(Model, Info)
         options.layers = {64, 32, 7};
         options.embedding = 5;
         options.vocab = 9;
-        options.with_errno = true;
+        options.tokens = "name,errno";
         Blob b(options);
         b.set("unit", "thread");
         b.set("threshold", "2.5e0");
@@ -93,6 +93,9 @@ TEST(Model, Info)
         cosmos_model_info info = info_of(model);
 
         EXPECT_EQ(info.n_fields, 2u);
+        EXPECT_EQ(info.tokens.fields, 1u << COSMOS_TOKEN_NAME | 1u << COSMOS_TOKEN_ERRNO);
+        EXPECT_EQ(info.tokens.size, 0u);
+        EXPECT_EQ(info.tokens.frequency, 0u);
         EXPECT_EQ(info.embedding, 5u);
         EXPECT_EQ(info.n_layers, 3u);
         EXPECT_EQ(info.units[0], 64u);
@@ -114,6 +117,25 @@ TEST(Model, Info)
         EXPECT_STREQ(cosmos_model_metadata(model.get(), "cosmos.trained_on"), "something");
         EXPECT_STREQ(cosmos_model_metadata(model.get(), "another"), "kept");
         EXPECT_EQ(cosmos_model_metadata(model.get(), "absent"), nullptr);
+}
+
+TEST(Model, AnySchemeOfTokens)
+{
+        for (const char *text :
+             {"name", "name,errno", "name,size/octave", "name,errno,fd", "name,args,frequency/7", "name,path",
+              "name,errno,size/quarter,fd,path,args,frequency/1000", "name,frequency/1"}) {
+                blob::Options options;
+                cosmos_token_scheme scheme = {};
+
+                options.tokens = text;
+                ASSERT_EQ(cosmos_token_scheme_parse(&scheme, text, nullptr), 0);
+                for (cosmos_precision precision : {COSMOS_PRECISION_F32, COSMOS_PRECISION_INT8}) {
+                        const cosmos_model_info info = info_of(blob::load(Blob(options).bytes(), precision));
+
+                        EXPECT_EQ(memcmp(&info.tokens, &scheme, sizeof(scheme)), 0) << text;
+                        EXPECT_EQ(info.n_fields + (scheme.frequency > 0), blob::fields_of(options).size()) << text;
+                }
+        }
 }
 
 TEST(Model, OptionalKeysMayBeAbsent)
@@ -261,7 +283,9 @@ TEST(BadModel, ValueOutOfRange)
              {"", "0", ",", "3,", ",3", "3,,3", "3 ", "3;3", "-3", "4097", "99999999999999999999", "03",
               "3,3,3,3,3,3,3,3,3", "3,4097"}},
             {"embedding", {"", "0", "-2", "+2", "2.0", "0x2", "4097", "4294967298", "18446744073709551618", "2\\n"}},
-            {"tokens", {"", "errno", "name,", "name, errno", "errno,name", "name,errno,size"}},
+            {"tokens",
+             {"", "errno", "name,", "name, errno", "errno,name", "name,errno,size", "name,frequency/1001",
+              "name,fd,errno"}},
             {"unit", {"", "Process", "container"}},
             {"window", {"", "0", "-1", "1000001", "1e2", "100.0"}},
             {"hop", {"", "0", "-1", "101", "1000000"}},
@@ -358,7 +382,7 @@ TEST(BadModel, EachTensorInTurn)
 {
         blob::Options options;
         options.layers = {3, 2};
-        options.with_errno = true;
+        options.tokens = "name,errno,size/octave,fd,path,args,frequency/100";
         const Blob good(options);
 
         auto damaged = [&](const std::string &name, const std::function<void(blob::Tensor &)> &change) {
@@ -646,7 +670,7 @@ TEST(Model, DoesNotKeepTheBytesItWasLoadedFrom)
                 blob::Predictor predictor = blob::predictor_of(m);
                 blob::Session session = blob::session_of(m);
                 cosmos_session *s = session.get();
-                cosmos_token token = {{2, 0, 0, 0}};
+                cosmos_token token = {{2}, 0};
                 static float first;
                 float nll;
 

@@ -15,6 +15,9 @@ using blob::Blob;
 namespace
 {
 
+constexpr const char *NAME = "name", *ERRNO = "name,errno";
+constexpr const char *ALL = "name,errno,size/half,fd,path,args,frequency/100";
+
 /* The model as a textbook has it: no folding, no padding, no batches. */
 class Reference
 {
@@ -49,13 +52,15 @@ class Reference
 
         void advance(const cosmos_token &token)
         {
-                std::vector<double> x = row("embedding.name.weight", token.field[COSMOS_TOKEN_NAME]);
+                std::vector<double> x(b.options.embedding, 0.0);
 
-                if (b.options.with_errno) {
-                        std::vector<double> e = row("embedding.errno.weight", token.field[COSMOS_TOKEN_ERRNO]);
+                for (const blob::Field &field : blob::fields_of(b.options)) {
+                        const uint32_t id = field.field < 0 ? 0 : token.field[field.field];
+                        const double times = field.field < 0 ? static_cast<double>(token.frequency) : 1;
+                        const std::vector<double> e = row("embedding." + field.name + ".weight", id);
 
                         for (size_t i = 0; i < x.size(); i++)
-                                x[i] += e[i];
+                                x[i] += times * e[i];
                 }
                 for (size_t l = 0; l < h.size(); l++) {
                         const std::string prefix = "lstm." + std::to_string(l) + ".";
@@ -117,10 +122,18 @@ class Tokens
         {
         }
 
+        /* Fields that a model has no table of are not looked at. */
         cosmos_token next()
         {
-                return {{static_cast<uint32_t>(random() % vocab),
-                         static_cast<uint32_t>(random() % COSMOS_TOKEN_ERRNO_SIZE), 0, 0}};
+                static const cosmos_token_scheme all = {(1u << COSMOS_TOKEN_FIELDS) - 1, 1, 1};
+                cosmos_token token = {};
+
+                token.field[COSMOS_TOKEN_NAME] = static_cast<uint32_t>(random() % vocab);
+                for (int f = 1; f < COSMOS_TOKEN_FIELDS; f++)
+                        token.field[f] = static_cast<uint32_t>(
+                            random() % cosmos_token_field_size(&all, static_cast<cosmos_token_field>(f)));
+                token.frequency = static_cast<float>(random() % 1001) / 1000;
+                return token;
         }
 
       private:
@@ -131,14 +144,14 @@ class Tokens
 struct Case {
         std::vector<uint32_t> layers;
         uint32_t embedding, vocab;
-        bool with_errno;
+        const char *tokens;
 };
 
 void PrintTo(const Case &c, std::ostream *out)
 {
         for (uint32_t units : c.layers)
                 *out << units << " ";
-        *out << "embedding " << c.embedding << " vocabulary " << c.vocab << (c.with_errno ? " errno" : "");
+        *out << "embedding " << c.embedding << " vocabulary " << c.vocab << " " << c.tokens;
 }
 
 blob::Options options_of(const Case &c, uint32_t seed)
@@ -148,7 +161,7 @@ blob::Options options_of(const Case &c, uint32_t seed)
         options.layers = c.layers;
         options.embedding = c.embedding;
         options.vocab = c.vocab;
-        options.with_errno = c.with_errno;
+        options.tokens = c.tokens;
         options.seed = seed;
         /* Like trained weights: larger where fewer are summed. */
         options.scale = 2 / std::sqrt(static_cast<float>(*std::max_element(c.layers.begin(), c.layers.end()) + 1));
@@ -279,11 +292,14 @@ TEST_P(AgainstReference, Int8File)
 }
 
 INSTANTIATE_TEST_SUITE_P(Shapes, AgainstReference,
-                         testing::Values(Case{{1}, 1, 2, false}, Case{{1}, 1, 2, true}, Case{{3}, 2, 4, false},
-                                         Case{{16}, 16, 16, true}, Case{{17}, 5, 33, false}, Case{{64}, 64, 120, true},
-                                         Case{{31, 15}, 7, 77, false}, Case{{5, 33}, 9, 15, true},
-                                         Case{{1, 48, 3}, 4, 100, false}, Case{{65, 7, 41}, 13, 500, true},
-                                         Case{{128}, 64, 500, false}, Case{{2, 1, 2, 1, 2, 1, 2, 1}, 3, 5, true}));
+                         testing::Values(Case{{1}, 1, 2, NAME}, Case{{1}, 1, 2, ERRNO}, Case{{1}, 1, 2, ALL},
+                                         Case{{3}, 2, 4, NAME}, Case{{3}, 2, 4, "name,frequency/1"},
+                                         Case{{16}, 16, 16, ERRNO}, Case{{17}, 5, 33, "name,fd,args"},
+                                         Case{{64}, 64, 120, ERRNO}, Case{{64}, 64, 120, ALL},
+                                         Case{{31, 15}, 7, 77, "name,size/octave,path,frequency/1000"},
+                                         Case{{5, 33}, 9, 15, ERRNO}, Case{{1, 48, 3}, 4, 100, NAME},
+                                         Case{{65, 7, 41}, 13, 500, ALL}, Case{{128}, 64, 500, NAME},
+                                         Case{{2, 1, 2, 1, 2, 1, 2, 1}, 3, 5, "name,errno,size/quarter"}));
 
 /* ---- what a session is batched with does not matter ------------------------ */
 
@@ -346,7 +362,7 @@ struct Stepped {
 
 TEST(Predictor, ResultsDoNotDependOnTheBatch)
 {
-        for (const Case &c : {Case{{19, 37}, 6, 51, true}, Case{{128}, 16, 70, false}})
+        for (const Case &c : {Case{{19, 37}, 6, 51, ALL}, Case{{128}, 16, 70, NAME}, Case{{24}, 8, 20, ERRNO}})
                 for (const char *isa : blob::isas())
                         for (cosmos_precision precision : {COSMOS_PRECISION_F32, COSMOS_PRECISION_INT8}) {
                                 blob::Model model = blob::load(Blob(options_of(c, 7)).bytes(), precision, isa);
@@ -363,7 +379,7 @@ TEST(Predictor, ResultsDoNotDependOnTheBatch)
 TEST(Predictor, ASessionMayStandSeveralTimesInACall)
 {
         const size_t n = 700; /* more than a chunk */
-        blob::Model model = blob::load(Blob(options_of({{19, 37}, 6, 51, true}, 7)).bytes());
+        blob::Model model = blob::load(Blob(options_of({{19, 37}, 6, 51, ALL}, 7)).bytes());
         blob::Predictor predictor = blob::predictor_of(model.get());
         std::vector<float> alone(n), together(n), alone_logp(n * 51), together_logp(n * 51);
 
@@ -395,7 +411,7 @@ TEST(Predictor, ASessionMayStandSeveralTimesInACall)
 
 TEST(Predictor, SharesAModelBetweenThreads)
 {
-        blob::Model model = blob::load(Blob(options_of({{19, 37}, 6, 51, true}, 7)).bytes());
+        blob::Model model = blob::load(Blob(options_of({{19, 37}, 6, 51, ALL}, 7)).bytes());
         const Stepped alone(model.get(), 10, 20, 10, 1);
         std::vector<std::thread> threads;
 
@@ -407,7 +423,7 @@ TEST(Predictor, SharesAModelBetweenThreads)
 
 TEST(Session, ResetIsAFreshStart)
 {
-        blob::Model model = blob::load(Blob(options_of({{9, 4}, 6, 20, true}, 3)).bytes());
+        blob::Model model = blob::load(Blob(options_of({{9, 4}, 6, 20, ALL}, 3)).bytes());
         blob::Predictor predictor = blob::predictor_of(model.get());
         blob::Session session = blob::session_of(model.get());
         cosmos_session *s = session.get();
@@ -438,14 +454,14 @@ class BadStep : public testing::Test
 {
       protected:
         BadStep()
-            : model(blob::load(Blob(options_of({{4}, 2, 5, true}, 1)).bytes())),
-              twin(blob::load(Blob(options_of({{4}, 2, 5, true}, 1)).bytes())),
+            : model(blob::load(Blob(options_of({{4}, 2, 5, ALL}, 1)).bytes())),
+              twin(blob::load(Blob(options_of({{4}, 2, 5, ALL}, 1)).bytes())),
               predictor(blob::predictor_of(model.get())), foreign(blob::session_of(twin.get()))
         {
                 for (int i = 0; i < 3; i++) {
                         owned.push_back(blob::session_of(model.get()));
                         sessions.push_back(owned.back().get());
-                        tokens.push_back({{2, 0, 0, 0}});
+                        tokens.push_back({{2}, 0.5f});
                 }
         }
 
@@ -460,7 +476,7 @@ class BadStep : public testing::Test
         {
                 blob::Session fresh = blob::session_of(model.get());
                 cosmos_session *f = fresh.get();
-                cosmos_token token = {{3, 7, 0, 0}};
+                cosmos_token token = {{3, 7}, 1};
                 float expected, got;
 
                 ASSERT_EQ(cosmos_predictor_step(predictor.get(), &f, &token, 1, &expected, nullptr), 0);
@@ -492,13 +508,32 @@ TEST_F(BadStep, NameOutOfRange)
         expect_unmoved();
 }
 
-TEST_F(BadStep, ErrnoOutOfRange)
+TEST_F(BadStep, FieldOutOfRange)
 {
-        for (uint32_t id : {COSMOS_TOKEN_ERRNO_SIZE, UINT32_MAX}) {
-                tokens[2].field[COSMOS_TOKEN_ERRNO] = id;
-                EXPECT_EQ(step(), -EINVAL);
+        for (const blob::Field &field : blob::fields_of(options_of({{4}, 2, 5, ALL}, 1)))
+                for (uint32_t id : {field.size, UINT32_MAX}) {
+                        const cosmos_token good = tokens[2];
+
+                        if (field.field < 0)
+                                continue;
+                        tokens[2].field[field.field] = id;
+                        EXPECT_EQ(step(), -EINVAL) << field.name;
+                        tokens[2] = good;
+                }
+        expect_unmoved();
+}
+
+TEST_F(BadStep, FrequencyOutOfRange)
+{
+        for (float frequency : {-1e-30f, 1.0001f, -INFINITY, INFINITY, NAN}) {
+                tokens[2].frequency = frequency;
+                EXPECT_EQ(step(), -EINVAL) << frequency;
         }
         expect_unmoved();
+        for (float frequency : {0.0f, 1.0f}) {
+                tokens[2].frequency = frequency;
+                EXPECT_EQ(step(), 0) << frequency;
+        }
 }
 
 TEST_F(BadStep, SessionOfAnotherModel)
@@ -540,11 +575,11 @@ TEST_F(BadStep, Constructors)
 
 TEST(Predictor, FieldsOutsideTheSchemeAreNotRead)
 {
-        blob::Model model = blob::load(Blob(options_of({{4}, 2, 5, false}, 1)).bytes());
+        blob::Model model = blob::load(Blob(options_of({{4}, 2, 5, NAME}, 1)).bytes());
         blob::Predictor predictor = blob::predictor_of(model.get());
         blob::Session a = blob::session_of(model.get()), b = blob::session_of(model.get());
         cosmos_session *sessions[] = {a.get(), b.get()};
-        const cosmos_token tokens[] = {{{2, 0, 0, 0}}, {{2, UINT32_MAX, 7, 7}}};
+        const cosmos_token tokens[] = {{{2}, 0}, {{2, UINT32_MAX, 7, UINT32_MAX, 1u << 31, 255}, NAN}};
         float nll[2];
 
         for (int i = 0; i < 5; i++) {
@@ -559,7 +594,7 @@ TEST(Predictor, HugeWeightsGiveFiniteScores)
 {
         for (float scale : {1e10f, 1e30f, 3.4e38f})
                 for (uint32_t seed = 1; seed <= 10; seed++) {
-                        blob::Options options = options_of({{7, 18}, 5, 40, true}, seed);
+                        blob::Options options = options_of({{7, 18}, 5, 40, ALL}, seed);
 
                         options.scale = scale;
                         blob::Model model = blob::load(Blob(options).bytes());
@@ -585,8 +620,8 @@ TEST(Predictor, HugeWeightsGiveFiniteScores)
 TEST(Predictor, InfiniteSumsAreHeld)
 {
         for (float bias : {3.4e38f, -3.4e38f}) {
-                Blob b(options_of({{20}, 5, 40, false}, 1));
-                cosmos_token token = {{39, 0, 0, 0}};
+                Blob b(options_of({{20}, 5, 40, NAME}, 1));
+                cosmos_token token = {{39}, 0};
                 float nll;
 
                 for (blob::Tensor &t : b.tensors)

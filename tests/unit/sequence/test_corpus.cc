@@ -637,3 +637,42 @@ TEST(Corpus, TellsItsShareOfAFileAndCanBeStopped)
         EXPECT_EQ(error, -ECANCELED);
         EXPECT_EQ(told.times, 1u);
 }
+
+/* ---- schemes ---------------------------------------------------------------------------- */
+
+TEST(Corpus, TokensHaveTheFieldsOfTheScheme)
+{
+        const std::string content = Line{0, 1, "read", ",\"ret\":100,\"fd_kind\":\"pipe\""}.json() +
+                                    Line{1, 2, "socket", ",\"args\":[\"2\",\"1\"],\"ret\":-97"}.json() +
+                                    Line{2, 1, "read", ",\"ret\":9"}.json() +
+                                    Line{3, 1, "openat", ",\"ret\":3,\"path\":\"/etc/passwd\""}.json();
+        const std::vector<std::pair<const char *, std::vector<std::vector<uint32_t>>>> schemes = {
+            {"name,errno,size/half,fd,path,args,frequency/2",
+             {{2, 0, 6, 4, 0, 0}, {2, 0, 2, 0, 0, 0}, {3, 0, 0, 0, 2, 0}, {4, 97, 0, 0, 0, 101}}},
+            {"name,fd", {{2, 0, 0, 4, 0, 0}, {2, 0, 0, 0, 0, 0}, {3, 0, 0, 0, 0, 0}, {4, 0, 0, 0, 0, 0}}},
+        };
+
+        for (const auto &[text, expected] : schemes) {
+                cosmos_token_scheme scheme = {};
+                cosmos_corpus_options options = {};
+
+                ASSERT_EQ(cosmos_token_scheme_parse(&scheme, text, nullptr), 0);
+                options.tokens = &scheme;
+                const Corpus corpus = read(content, options);
+                const uint32_t *tokens = cosmos_corpus_tokens(corpus.get());
+                const float *frequency = cosmos_corpus_frequency(corpus.get());
+                const std::vector<float> frequencies = {1, 1, 0.5, 1};
+
+                ASSERT_EQ(names(corpus),
+                          (std::vector<std::string>{"<start>", "<unknown>", "read", "openat", "socket"}));
+                for (size_t i = 0; i < expected.size(); i++)
+                        EXPECT_EQ(std::vector<uint32_t>(tokens + i * COSMOS_TOKEN_FIELDS,
+                                                        tokens + (i + 1) * COSMOS_TOKEN_FIELDS),
+                                  expected[i])
+                            << text << " call " << i;
+                ASSERT_EQ(frequency != nullptr, scheme.frequency > 0);
+                if (frequency) {
+                        EXPECT_EQ(std::vector<float>(frequency, frequency + 4), frequencies);
+                }
+        }
+}
