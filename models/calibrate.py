@@ -52,7 +52,8 @@ def _scores_from(model: cosmos.Model, data: Data, rule, places) -> np.ndarray:
     # A whole number of hops back, so that windows fall where they do live.
     first = begin + max(0, at - begin - WARM_UP) // rule["hop"] * rule["hop"]
     last = min(stop + rule["window"], end)
-    scores, ends = window_scores(model.nll(data.tokens[first:last]), **rule)
+    frequency = None if data.frequency is None else data.frequency[first:last]
+    scores, ends = window_scores(model.nll(data.tokens[first:last], frequency), **rule)
     starts = np.maximum(ends + first - rule["window"], begin)
     inside = (starts >= at) & (starts < stop)
     if last < end:

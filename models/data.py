@@ -20,6 +20,8 @@ import numpy as np
 
 import cosmos
 
+import fields
+
 CUTS = (0.70, 0.85)  # shares of all calls at which time is cut
 CHUNK = 200  # calls; gradients reach no further back
 SEQUENCE_CHUNKS = 400  # a longer sequence counts no more than this many chunks
@@ -44,6 +46,13 @@ class Data:
     traces: List[Dict[str, object]]  # what each trace held, for the metadata
     call_set: str = "all"  # which calls were collected
     unit: str = "process"  # what a sequence is
+    frequency: Optional[np.ndarray] = None  # float32 [calls], where the scheme has it
+
+    def frequencies(self, begin: int, end: int) -> np.ndarray:
+        """float32 [end - begin]: those of the calls before these, 0 before a sequence's first."""
+        if self.offsets[np.searchsorted(self.offsets, begin)] != begin:
+            return self.frequency[begin - 1 : end - 1]
+        return np.concatenate([np.zeros(1, np.float32), self.frequency[begin : end - 1]])
 
     def inputs(self, begin: int, end: int) -> np.ndarray:
         """uint32 [end - begin, fields]: the token before each of these calls of one sequence, <start> before a
@@ -59,7 +68,11 @@ class Data:
 
 
 def read(
-    paths: Sequence[str], unit: Optional[str], containers: Sequence[str], vocab: Optional[Sequence[str]] = None
+    paths: Sequence[str],
+    unit: Optional[str],
+    containers: Sequence[str],
+    vocab: Optional[Sequence[str]] = None,
+    tokens: str = fields.DEFAULT,
 ) -> Data:
     """Read all traces with one vocabulary: that which is given, calls that are not in it in its reserved places
     as long as there are any; else a new one, most frequent call first, equal counts by name. `unit`: None for that
@@ -71,6 +84,7 @@ def read(
         containers=containers,
         reserve=RESERVED if vocab is None else 0,
         extend=vocab is not None,
+        tokens=tokens,
     )
     if corpus.unplaced:
         logging.warning(
@@ -87,6 +101,7 @@ def read(
         [{key: trace[key] for key in ("sha256", "calls", "sequences")} for trace in corpus.traces],
         corpus.call_set,
         corpus.unit,
+        corpus.frequency,
     )
 
 
@@ -145,6 +160,7 @@ class Batch:
     inputs: np.ndarray  # int32 [n, CHUNK, fields]
     targets: np.ndarray  # int32 [n, CHUNK]
     weights: np.ndarray  # float32 [n, CHUNK]: 1 for a call, 0 for padding
+    frequency: Optional[np.ndarray] = None  # float32 [n, CHUNK, 1], of the calls of `inputs`
 
 
 class Chunks:
@@ -189,9 +205,12 @@ class Chunks:
             np.zeros((size, CHUNK, self._data.tokens.shape[1]), np.int32),
             np.zeros((size, CHUNK), np.int32),
             np.zeros((size, CHUNK), np.float32),
+            None if self._data.frequency is None else np.zeros((size, CHUNK, 1), np.float32),
         )
         for row, (begin, end) in enumerate(picks):
             batch.inputs[row, : end - begin] = self._data.inputs(begin, end)
             batch.targets[row, : end - begin] = self._data.tokens[begin:end, 0]
             batch.weights[row, : end - begin] = 1
+            if batch.frequency is not None:
+                batch.frequency[row, : end - begin, 0] = self._data.frequencies(begin, end)
         return batch

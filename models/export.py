@@ -39,22 +39,28 @@ SIDE = "cosmos-header.json"  # in a .keras file: the header of the model file th
 
 
 def build(vocab_size: int, embedding: int, units: Sequence[int], scheme: Sequence[str], dtype: str = "float32"):
-    """int32 [batch, calls] of each field (a list in the order of `scheme`) -> logits [batch, calls, vocab_size]."""
+    """int32 [batch, calls] of each field, and float32 [batch, calls, 1] of the frequency (a list in the order of
+    `scheme`) -> logits [batch, calls, vocab_size]."""
     import keras
 
-    sizes = fields.sizes(vocab_size)
+    known = fields.scheme(scheme)
     inputs, embedded = [], []
-    for field in scheme:
-        ids = keras.Input((None,), dtype="int32", name=field)
+    for field, size in known.sizes.items():
+        inputs.append(keras.Input((None,), dtype="int32", name=field))
         layer = keras.layers.Embedding(
-            sizes[field],
+            size or vocab_size,
             embedding,
             embeddings_initializer=fields.initializer(field),
             dtype=dtype,
             name=f"embedding.{field}",
         )
-        inputs.append(ids)
-        embedded.append(layer(ids))
+        embedded.append(layer(inputs[-1]))
+    if known.frequency:
+        inputs.append(keras.Input((None, 1), dtype=dtype, name=fields.FREQUENCY))
+        layer = keras.layers.Dense(
+            embedding, use_bias=False, kernel_initializer="zeros", dtype=dtype, name=f"embedding.{fields.FREQUENCY}"
+        )
+        embedded.append(layer(inputs[-1]))
     x = embedded[0] if len(embedded) == 1 else keras.layers.Add(dtype=dtype)(embedded)
     for i, width in enumerate(units):
         x = keras.layers.LSTM(width, return_sequences=True, dtype=dtype, name=f"lstm.{i}")(x)

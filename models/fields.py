@@ -1,35 +1,38 @@
 # SPDX-License-Identifier: Apache-2.0
 """The fields of a token: what the network is told of each call.
 
-All that depends on which fields there are, and on how many values each has, is
-here: the rest of models/ asks.
+The library knows which there are and how many values each has; all of models/ that
+depends on it asks here. Without that module's help the parts of export.py that only
+write files need no library.
 """
 
 from __future__ import annotations
 
-from typing import Dict, List, Sequence
+from typing import List, Sequence
 
-COLUMNS = ("name", "errno")  # of a token, in order
-ERRNO_SIZE = 135
-SCHEMES = ("name", "name,errno")  # that training offers; the last is the default
-PREDICTED = "name"
+DEFAULT = "name,errno"
+FREQUENCY = "frequency"  # no id but a number, which is dense
 
 
-def of(scheme: str) -> List[str]:
-    """The fields of a scheme as the metadata names it, in the order of the network's inputs."""
-    return scheme.split(",")
+def of(text: str) -> List[str]:
+    """The parts of a scheme as the metadata names it, in the order of the network's inputs."""
+    return text.split(",")
 
 
-def sizes(vocab_size: int) -> Dict[str, int]:
-    """The number of values of each field."""
-    return {"name": vocab_size, "errno": ERRNO_SIZE}
+def scheme(parts: Sequence[str]):
+    """The library's scheme, or what is wrong with it."""
+    import cosmos
+
+    return cosmos.Scheme(",".join(parts))
 
 
-def columns(scheme: Sequence[str]) -> List[int]:
-    """Where its fields stand in a token."""
-    return [COLUMNS.index(field) for field in scheme]
+def columns(parts: Sequence[str]) -> List[int]:
+    """Where the ids of a scheme stand in a token."""
+    from cosmos.sequence import TOKEN_FIELDS
+
+    return [TOKEN_FIELDS.index(field) for field in scheme(parts).fields]
 
 
 def initializer(field: str) -> str:
     """Of its embedding. A value that training never meets keeps its row of zeros: it says nothing."""
-    return "uniform" if field == PREDICTED else "zeros"
+    return "uniform" if field == "name" else "zeros"

@@ -96,8 +96,9 @@ def arguments() -> argparse.Namespace:
     )
     p.add_argument(
         "--fields",
-        choices=fields.SCHEMES,
-        help=f"what the network is told of a call (default {fields.SCHEMES[-1]}; with --init as there)",
+        metavar="SCHEME",
+        help="what the network is told of a call: name, then any of errno, size/octave (or /half, /quarter), fd, path, "
+        f"args, frequency/CALLS, with commas between (default {fields.DEFAULT}; with --init as there)",
     )
     size = at_least(1, int)
     p.add_argument("--layers", type=size, help="LSTM layers (default 1)")
@@ -144,7 +145,7 @@ def arguments() -> argparse.Namespace:
 
 def resolve(args, start) -> None:
     """What was not said: as the model that is gone on from has it, else as usual. `start`: an export.ModelFile."""
-    usual = {"fields": fields.SCHEMES[-1], "embedding": 64, "window": 100, "hop": 50}
+    usual = {"fields": fields.DEFAULT, "embedding": 64, "window": 100, "hop": 50}
     said = start.metadata if start else {}
     units = [int(width) for width in said["cosmos.layers"].split(",")] if start else None
     fixed = {}
@@ -161,6 +162,7 @@ def resolve(args, start) -> None:
     for name, value in usual.items():
         if getattr(args, name) is None:
             setattr(args, name, value)
+    fields.scheme(fields.of(args.fields))  # or it says what is wrong with it
     args.units = units or [args.units or 128] * (args.layers or 1)
     if args.hop > args.window:
         raise traces.BadInput(
@@ -241,7 +243,7 @@ class Trainer:
             tf.config.experimental.enable_op_determinism()
         self._tf, self._team, self._seed = tf, team, args.seed
         scheme = fields.of(args.fields)
-        self._columns = fields.columns(scheme)
+        self._columns, self._frequency = fields.columns(scheme), data.frequency is not None
         self._each, self.batch = args.batch, args.batch * team.size
         with team.strategy.scope():
             self.network = export.build(len(data.vocab), args.embedding, args.units, scheme)
@@ -308,11 +310,16 @@ class Trainer:
                     names, chance = batch.inputs[:, :, 0], rng.random((self.batch, chunk))[mine]
                     names[(chance < UNKNOWN) & (names != 0)] = traces.UNKNOWN
                 inputs = tuple(batch.inputs[:, :, column] for column in self._columns)
+                if batch.frequency is not None:
+                    inputs += (batch.frequency,)
                 calls = np.full(replicas, sum(end - begin for begin, end in every), np.float32)
                 yield inputs, batch.targets, batch.weights, calls
 
         ids, weights = tf.TensorSpec((n, chunk), tf.int32), tf.TensorSpec((n, chunk), tf.float32)
-        signature = ((ids,) * len(self._columns), ids, weights, tf.TensorSpec((replicas,), tf.float32))
+        inputs = (ids,) * len(self._columns)
+        if self._frequency:
+            inputs += (tf.TensorSpec((n, chunk, 1), tf.float32),)
+        signature = (inputs, ids, weights, tf.TensorSpec((replicas,), tf.float32))
         return tf.data.Dataset.from_generator(generate, output_signature=signature).prefetch(AHEAD)
 
     def epoch(self, chunks, n, state, signals, progress) -> None:
@@ -435,7 +442,7 @@ def settings(data, args, start, batch) -> dict:
 def read(args, start, progress):
     """The traces and their three parts, or why they can't be trained on."""
     vocab = json.loads(start.metadata["cosmos.vocab"]) if start else None
-    data = traces.read(args.traces, args.unit, args.container, vocab)
+    data = traces.read(args.traces, args.unit, args.container, vocab, args.fields)
     args.unit = data.unit
     if start:
         of_model = {key: start.metadata.get(f"cosmos.{key}") for key in ("source", "calls")}
