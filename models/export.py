@@ -128,7 +128,8 @@ def load(path: str) -> ModelFile:
     cosmos.Model.from_bytes(data, path)  # or it says what is wrong with it
     weights, metadata = parse(data)
     if metadata.get("cosmos.precision", "f32") != "f32":
-        raise BadInput(f"{path} is of {metadata['cosmos.precision']} weights: take the float32 file that it was made of")
+        precision = metadata["cosmos.precision"]
+        raise BadInput(f"{path} is of {precision} weights: take the float32 file that it was made of")
     header = data[: 8 + int.from_bytes(data[:8], "little")]
     return ModelFile(weights, metadata, header, hashlib.sha256(data).hexdigest())
 
@@ -229,8 +230,8 @@ def exported(args: argparse.Namespace) -> bytes:
         header = load_keras(args.like)[1] if zipfile.is_zipfile(args.like) else load(args.like).header
     if header is None:
         raise BadInput(
-            f"{args.like or args.source} does not say what the network's inputs and outputs mean (Keras drops that when "
-            "it saves one): give the model file that it began as with --like"
+            f"{args.like or args.source} does not say what the network's inputs and outputs mean (Keras drops that "
+            "when it saves one): give the model file that it began as with --like"
         )
     contents = with_header(weights, header)
     if not args.like:

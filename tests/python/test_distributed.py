@@ -197,7 +197,8 @@ def test_two_devices_of_one_machine(one, tmp_path):
         "train.GAIN = 99;"  # after the second epoch the learning rate is halved, which nothing shows but the curves
         "sys.exit(train.main())"
     )
-    arguments = ["--tensorboard", tmp_path / "curves", TRACE, "-o", tmp_path / "model.bin", *SMALL, "--epochs", EPOCHS, "--batch", HALF]
+    arguments = [TRACE, "-o", tmp_path / "model.bin", *SMALL, "--epochs", EPOCHS, "--batch", HALF]
+    arguments += ["--tensorboard", tmp_path / "curves"]
     process = subprocess.run(
         [sys.executable, "-c", text, *map(str, arguments), "--strategy", "mirrored"],
         cwd=conftest.TREE, capture_output=True, text=True, timeout=LIMIT,
@@ -269,22 +270,30 @@ def test_interrupted_within_an_epoch(one, tmp_path):
 
 
 def test_full_disk_leaves_what_was_there(normal, tmp_path):
-    """As one whose files may not grow: a checkpoint here is 1.5 MB."""
+    """As one whose files may not grow, from when the traces are read on."""
     import export
 
     out, kept = tmp_path / "model.bin", tmp_path / "kept"
     out.write_bytes(b"old")
-    path = normal()
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     try:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (300_000, hard))
+        resource.setrlimit(resource.RLIMIT_FSIZE, (10_000, hard))
         with pytest.raises(OSError, match="File too large.*model.bin"):
-            export.write(str(out), b"new" * 200_000)
-        process = start(path, "-o", out, "--epochs", 1, "--window", 20, "--hop", 10, "--checkpoint", kept)
+            export.write(str(out), b"new" * 10_000)
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
-    status, said = end(process)
-    assert status == 2 and f"{kept}: the checkpoint was not written" in said.splitlines()[-1]
+    text = (
+        "import resource, sys; sys.path.insert(0, 'models'); import data, train; split = data.split;"
+        "data.split = lambda read: [split(read), resource.setrlimit(resource.RLIMIT_FSIZE, (10_000, 10_000))][0];"
+        "sys.exit(train.main())"
+    )
+    arguments = [normal(), "-o", out, "--epochs", 1, "--window", 20, "--hop", 10, "--checkpoint", kept]
+    process = subprocess.run(
+        [sys.executable, "-c", text, *map(str, arguments)],
+        cwd=conftest.TREE, capture_output=True, text=True, timeout=LIMIT,
+    )  # fmt: skip
+    assert process.returncode == 2, process.stderr
+    assert f"{kept}: the checkpoint was not written" in process.stderr.splitlines()[-1]
     assert out.read_bytes() == b"old" and not list(tmp_path.glob("*.tmp"))
 
 
