@@ -134,10 +134,10 @@ def main():
     for way, t in times.items():
         show(f"{way:26}{t:6.1f} s{CHUNKS * CHUNK / t:10.0f}{ratio(way):11.2f}x")
     show(
-        f"\nAfter 50 steps no weight of two workers is further than {apart:.1e} from that of one with the doubled batch."
-        "\nOn one machine two workers share its memory and caches, and what they exchange goes through the loopback: the"
-        "\nfirst ratio says what the exchange costs, not what a second machine brings. The threads of one worker use"
-        "\nboth cores too: where the second ratio is the higher one, one worker is the better use of one machine."
+        f"\nAfter 50 steps no weight of two workers is further than {apart:.1e} from that of one with the doubled"
+        "\nbatch. On one machine two workers share its memory and caches, and what they exchange goes through the"
+        "\nloopback: the first ratio says what the exchange costs, not what a second machine brings. The threads of"
+        "\none worker use both cores too: where the second ratio is the higher, one worker is the better use of it."
     )
     line = json.dumps(result)
     print(line)
