@@ -2,8 +2,7 @@
 """The fields of a token: what the network is told of each call.
 
 The library knows which there are and how many values each has; all of models/ that
-depends on it asks here. Without that module's help the parts of export.py that only
-write files need no library.
+depends on it asks here.
 """
 
 from __future__ import annotations

@@ -68,6 +68,14 @@ def test_same_seed_same_bytes(normal, tmp_path):
     assert bytes_of("other.bin", 2) != first
 
 
+def test_every_field(normal, tmp_path):
+    scheme, out = "name,errno,size/half,fd,path,args,frequency/100", tmp_path / "model.bin"
+    run = train(normal(), "-o", out, *SMALL, "--epochs", 1, "--fields", scheme)
+    assert run.returncode == 0, run.stderr
+    assert cosmos.Model(out).metadata("cosmos.tokens") == scheme
+    fails(train(normal(), "-o", out, "--fields", "name,bar"), "'name,bar' is no scheme of tokens")
+
+
 def test_names_alone_and_the_plain_threshold(normal, tmp_path):
     out = tmp_path / "model.bin"
     run = train(normal(), "-o", out, *SMALL, "--epochs", 1, "--fields", "name", "--margin", 0, "--quantile", 0.9)
