@@ -52,12 +52,13 @@ def _scores_from(model: cosmos.Model, data: Data, rule, places) -> np.ndarray:
     # A whole number of hops back, so that windows fall where they do live.
     first = begin + max(0, at - begin - WARM_UP) // rule["hop"] * rule["hop"]
     last = min(stop + rule["window"], end)
-    scores, ends = window_scores(model.nll(data.tokens(first, last), data.frequency(first, last)), **rule)
+    frequency = None if data.frequency is None else data.frequency[first:last]
+    scores, ends = window_scores(model.nll(data.tokens[first:last], frequency), **rule)
     starts = np.maximum(ends + first - rule["window"], begin)
     inside = (starts >= at) & (starts < stop)
     if last < end:
         inside &= (ends - rule["window"]) % rule["hop"] == 0  # a shorter rest there is at the sequence's end only
-    return np.stack([data.timestamps(first, last)[ends[inside] - 1], scores[inside]])
+    return np.stack([data.timestamps[first + ends[inside] - 1], scores[inside]])
 
 
 def surprise(vocab_size: int, smoothing: float) -> float:

@@ -64,9 +64,10 @@ class Checkpoint:
         mine = json.loads(json.dumps(self._side["settings"]))
         for name in sorted({*settings, *mine}):
             if settings.get(name) != mine.get(name):
+                there, here = _short(settings.get(name)), _short(mine.get(name))
                 raise BadInput(
-                    f"{self._folder} holds the checkpoint of another training: {name} is "
-                    f"{_short(settings.get(name))} there, {_short(mine.get(name))} here; take another folder, or remove it"
+                    f"{self._folder} holds the checkpoint of another training: {name} is {there} there, {here} here; "
+                    "take another folder, or remove it"
                 )
         try:
             self._all.restore(latest).assert_consumed()

@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """Traces to what the network is trained on.
 
-The calls of all traces are numbered through, sequence after sequence. They stay
-where the library has them (files that are mapped into memory); only blocks and
-batches of them are ever copied, so a trace may be larger than memory. Time cuts
-them into three parts: the network learns from the first, the second says when to
+All calls of all traces stand in flat arrays, sequence after sequence. They stay in
+the library's files, which are mapped into memory; only blocks and batches of them
+are ever copied, so that traces may be larger than memory. Time cuts them into three
+parts: the network learns from the first, the second says when to
 stop, the third calibrates. A sequence that spans a cut is cut there; no call is in
 two parts. The network sees chunks: the input at each place is the token of the
 call before it, the target the name of the call itself.
@@ -12,11 +12,9 @@ call before it, the target the name of the call itself.
 
 from __future__ import annotations
 
-import collections
 import dataclasses
-import hashlib
 import logging
-from typing import Dict, Iterable, Iterator, List, Optional, Sequence, Tuple
+from typing import Dict, List, Optional, Sequence, Tuple
 
 import numpy as np
 
@@ -37,193 +35,83 @@ class BadInput(Exception):
 
 
 @dataclasses.dataclass
-class Part:
-    """The calls of one reading, as the library has them."""
-
-    tokens: np.ndarray  # uint32 [calls, fields]
-    timestamps: np.ndarray  # int64 [calls], ns
-    offsets: np.ndarray  # [sequences + 1]
-    ids: Optional[np.ndarray] = None  # uint32: ids of names in the vocabulary of all; None: they are those
-    frequency: Optional[np.ndarray] = None  # float32 [calls]; None: it is not read
-
-
 class Data:
-    """vocab      names by id
-    offsets    int64 [sequences + 1]: sequence i is the calls offsets[i] .. offsets[i + 1] - 1
-    source     the collector, call_set which calls it collected
-    different  number of different names that were met
-    traces     what each trace held, for the metadata
-    """
+    """The arrays are views of the library's files: what is taken of them whole is taken into memory."""
 
-    def __init__(
-        self,
-        vocab: Sequence[str],
-        parts: Sequence[Part],
-        source: str,
-        traces: Sequence[Dict[str, object]],
-        call_set: str = "all",
-        different: int = 0,
-    ):
-        self.different = different
-        self.vocab, self.source, self.traces, self.call_set = list(vocab), source, list(traces), call_set
-        self._parts = list(parts)
-        self._begins = np.cumsum([0] + [len(part.tokens) for part in parts])
-        offsets = [part.offsets[1:].astype(np.int64) + begin for part, begin in zip(parts, self._begins)]
-        self.offsets = np.concatenate([np.zeros(1, np.int64), *offsets])
+    vocab: List[str]
+    tokens: np.ndarray  # uint32 [calls, fields]
+    offsets: np.ndarray  # int64 [sequences + 1]
+    timestamps: np.ndarray  # int64 [calls], ns
+    source: str
+    traces: List[Dict[str, object]]  # what each trace held, for the metadata
+    call_set: str = "all"  # which calls were collected
+    unit: str = "process"  # what a sequence is
+    frequency: Optional[np.ndarray] = None  # float32 [calls], where the scheme has it
 
-    @property
-    def calls(self) -> int:
-        return int(self._begins[-1])
-
-    @property
-    def width(self) -> int:
-        """The number of a token's fields."""
-        return int(self._parts[0].tokens.shape[1])
-
-    def tokens(self, begin: int, end: int) -> np.ndarray:
-        """uint32 [end - begin, fields], a copy; of one sequence."""
-        part, first = self._part(begin)
-        tokens = part.tokens[begin - first : end - first].copy()
-        if part.ids is not None:
-            tokens[:, 0] = part.ids[tokens[:, 0]]
-        return tokens
-
-    def frequency(self, begin: int, end: int) -> Optional[np.ndarray]:
-        """float32 [end - begin], of one sequence, not to be written to; None: it is not read."""
-        part, first = self._part(begin)
-        return None if part.frequency is None else part.frequency[begin - first : end - first]
-
-    def names(self, begin: int, end: int) -> np.ndarray:
-        """uint32 [end - begin]: ids of names, of one sequence."""
-        part, first = self._part(begin)
-        names = part.tokens[begin - first : end - first, 0]
-        return names if part.ids is None else part.ids[names]
+    def frequencies(self, begin: int, end: int) -> np.ndarray:
+        """float32 [end - begin]: those of the calls before these, 0 before a sequence's first."""
+        if self.offsets[np.searchsorted(self.offsets, begin)] != begin:
+            return self.frequency[begin - 1 : end - 1]
+        return np.concatenate([np.zeros(1, np.float32), self.frequency[begin : end - 1]])
 
     def inputs(self, begin: int, end: int) -> np.ndarray:
-        """uint32 [end - begin, fields]: the token before each call, <start> before a sequence's first."""
+        """uint32 [end - begin, fields]: the token before each of these calls of one sequence, <start> before a
+        sequence's first."""
         if self.offsets[np.searchsorted(self.offsets, begin)] != begin:
-            return self.tokens(begin - 1, end - 1)
-        behind = self.tokens(begin, end - 1)
+            return self.tokens[begin - 1 : end - 1]
+        behind = self.tokens[begin : end - 1]
         return np.concatenate([np.zeros((1, behind.shape[1]), np.uint32), behind])
 
-    def input_frequency(self, begin: int, end: int) -> Optional[np.ndarray]:
-        """float32 [end - begin]: that of the call before each, 0 before a sequence's first; None: it is not read."""
-        if self.offsets[np.searchsorted(self.offsets, begin)] != begin:
-            return self.frequency(begin - 1, end - 1)
-        behind = self.frequency(begin, end - 1)
-        return None if behind is None else np.concatenate([np.zeros(1, np.float32), behind])
-
-    def timestamps(self, begin: int, end: int) -> np.ndarray:
-        """int64 [end - begin], of one sequence, not to be written to."""
-        part, first = self._part(begin)
-        return part.timestamps[begin - first : end - first]
-
-    def all_timestamps(self) -> Iterator[np.ndarray]:
-        """In blocks."""
-        for part in self._parts:
-            for begin in range(0, len(part.timestamps), BLOCK):
-                yield part.timestamps[begin : begin + BLOCK]
-
-    def _part(self, call: int) -> Tuple[Part, int]:
-        """Whose the call is, and the number of its first one."""
-        i = int(np.searchsorted(self._begins, call, side="right")) - 1
-        return self._parts[i], int(self._begins[i])
+    def different(self) -> int:
+        """How many different names were met."""
+        return int((counts(self, np.array([[0, len(self.tokens)]]))[UNKNOWN + 1 :] > 0).sum())
 
 
 def read(
     paths: Sequence[str],
-    unit: str,
+    unit: Optional[str],
     containers: Sequence[str],
     vocab: Optional[Sequence[str]] = None,
-    tokens: str = fields.USUAL,
+    tokens: str = fields.DEFAULT,
 ) -> Data:
     """Read all traces with one vocabulary: that which is given, calls that are not in it in its reserved places
-    as long as there are any; else a new one, most frequent call first, equal counts by name. `tokens`: what is
-    read of a call, a scheme as the metadata names it."""
-    corpora = [_read_one(path, unit, containers, tokens) for path in paths]
-    sources = sorted({corpus.source for corpus, _ in corpora})
-    if len(sources) > 1:
-        listed = ", ".join(source or "unknown" for source in sources)
-        raise BadInput(f"the traces are of different sources ({listed}): train a model for each")
-    if len({corpus.call_set for corpus, _ in corpora}) > 1:
-        raise BadInput("the traces hold different sets of calls (cosmos-collect --calls): train a model for each")
-    found: Dict[str, int] = collections.Counter()
-    for corpus, _ in corpora:
-        of_id = _counts((corpus.tokens[i : i + BLOCK, 0] for i in _blocks(0, len(corpus.tokens))), len(corpus.vocab))
-        found.update({name: int(n) for name, n in zip(corpus.vocab[2:], of_id[2:]) if n})
-    by_frequency = sorted(found, key=lambda name: (-found[name], name))
-    vocab = _new_vocab(by_frequency) if vocab is None else _extended(vocab, by_frequency)
-
-    ids = {name: i for i, name in enumerate(vocab)}
-    parts = []
-    for corpus, _ in corpora:
-        of_mine = np.array([ids.get(name, UNKNOWN) for name in corpus.vocab], np.uint32)
-        parts.append(Part(corpus.tokens, corpus.timestamps, corpus.offsets, of_mine, corpus.frequency))
-    return Data(
-        vocab,
-        parts,
-        sources[0],
-        [{"sha256": digest, "calls": len(corpus.tokens), "sequences": len(corpus)} for corpus, digest in corpora],
-        corpora[0][0].call_set,
-        len(found),
+    as long as there are any; else a new one, most frequent call first, equal counts by name. `unit`: None for that
+    which the traces tell apart."""
+    corpus = cosmos.read_corpus(
+        paths,
+        unit=unit or "natural",
+        vocab=vocab,
+        containers=containers,
+        reserve=RESERVED if vocab is None else 0,
+        extend=vocab is not None,
+        tokens=tokens,
     )
-
-
-def _reserved(i: int) -> str:
-    return f"<reserved-{i}>"
-
-
-def _new_vocab(names: List[str]) -> List[str]:
-    return ["<start>", "<unknown>", *names, *map(_reserved, range(RESERVED))]
-
-
-def _extended(vocab: Sequence[str], names: Sequence[str]) -> List[str]:
-    """`vocab` with the names that it lacks in its reserved places, in order."""
-    extended, known = list(vocab), set(vocab)
-    missing = [name for name in names if name not in known]
-    reserved = set(map(_reserved, range(len(vocab))))
-    free = [i for i, name in enumerate(vocab) if name in reserved]
-    for i, name in zip(free, missing):
-        extended[i] = name
-    left = missing[len(free) :]
-    if left:
+    if corpus.unplaced:
         logging.warning(
-            "the vocabulary of the model that is gone on from is full: %s stay%s <unknown>; train a new one to have them",
-            ", ".join(left),
-            "s" if len(left) == 1 else "",
+            "the model's vocabulary has no place left: %d different calls of these traces will be <unknown>; "
+            "train a new model to have them",
+            corpus.unplaced,
         )
-    return extended
-
-
-def natural_unit(path: str) -> str:
-    """What a sequence is, where nobody says: a thread, if the trace tells threads apart."""
-    for event in cosmos.read_trace(path):
-        return "thread" if event.get("source") == "bpf" or "tid" in event else "process"
-    return "process"
-
-
-def _read_one(path: str, unit: str, containers: Sequence[str], tokens: str) -> Tuple[cosmos.Corpus, str]:
-    digest = hashlib.sha256()
-    with open(path, "rb") as f:
-        for block in iter(lambda: f.read(1 << 20), b""):
-            digest.update(block)
-    return cosmos.read_corpus(path, unit=unit, containers=containers, tokens=tokens), digest.hexdigest()
+    return Data(
+        list(corpus.vocab),
+        corpus.tokens,
+        corpus.offsets.astype(np.int64),
+        corpus.timestamps,
+        corpus.source,
+        [{key: trace[key] for key in ("sha256", "calls", "sequences")} for trace in corpus.traces],
+        corpus.call_set,
+        corpus.unit,
+        corpus.frequency,
+    )
 
 
 def _blocks(begin: int, end: int) -> range:
     return range(int(begin), int(end), BLOCK)
 
 
-def _counts(blocks: Iterable[np.ndarray], size: int) -> np.ndarray:
-    total = np.zeros(size, np.int64)
-    for ids in blocks:
-        total += np.bincount(ids, minlength=size)
-    return total
-
-
 def split(data: Data) -> np.ndarray:
     """int64 [sequences, 4]: where each sequence's three parts begin, and its end."""
-    cuts = [_smallest(data, int(share * data.calls)) for share in CUTS]
+    cuts = [_smallest(data, int(share * len(data.tokens))) for share in CUTS]
     bounds = np.empty((len(data.offsets) - 1, 4), np.int64)
     for i, (begin, end) in enumerate(zip(data.offsets[:-1], data.offsets[1:])):
         # Timestamps within a sequence may step back a little: cut at the first late one.
@@ -234,7 +122,7 @@ def split(data: Data) -> np.ndarray:
 
 def _first_since(data: Data, begin: int, end: int, time: int) -> int:
     for at in _blocks(begin, end):
-        late = data.timestamps(at, min(at + BLOCK, int(end))) >= time
+        late = data.timestamps[at : min(at + BLOCK, int(end))] >= time
         if late.any():
             return at + int(late.argmax())
     return int(end)
@@ -242,15 +130,15 @@ def _first_since(data: Data, begin: int, end: int, time: int) -> int:
 
 def _smallest(data: Data, k: int) -> int:
     """The k-th (from 0) of all timestamps in order. Counted, range by ever smaller range, not sorted."""
-    low = min(int(block.min()) for block in data.all_timestamps())
-    high = max(int(block.max()) for block in data.all_timestamps())
+    blocks = lambda: (data.timestamps[at : at + BLOCK] for at in _blocks(0, len(data.timestamps)))
+    low, high = min(int(block.min()) for block in blocks()), max(int(block.max()) for block in blocks())
     while low < high:
         width = (high - low) // (1 << 16) + 1
-        counts = np.zeros(1 << 16, np.int64)
-        for block in data.all_timestamps():
+        found = np.zeros(1 << 16, np.int64)
+        for block in blocks():
             inside = block[(block >= low) & (block <= high)]
-            counts += np.bincount((inside - low) // width, minlength=1 << 16)
-        before = np.cumsum(counts) - counts
+            found += np.bincount((inside - low) // width, minlength=1 << 16)
+        before = np.cumsum(found) - found
         place = int(np.searchsorted(before, k, side="right")) - 1
         k -= int(before[place])
         low += place * width
@@ -260,8 +148,11 @@ def _smallest(data: Data, k: int) -> int:
 
 def counts(data: Data, spans: np.ndarray) -> np.ndarray:
     """int64 [names]: how often each is in the pieces `spans`, int64 [n, 2]."""
-    pieces = ((at, min(at + BLOCK, int(end))) for begin, end in spans for at in _blocks(begin, end))
-    return _counts((data.names(*piece) for piece in pieces), len(data.vocab))
+    total = np.zeros(len(data.vocab), np.int64)
+    for begin, end in spans:
+        for at in _blocks(begin, end):
+            total += np.bincount(data.tokens[at : min(at + BLOCK, int(end)), 0], minlength=len(total))
+    return total
 
 
 @dataclasses.dataclass
@@ -269,7 +160,7 @@ class Batch:
     inputs: np.ndarray  # int32 [n, CHUNK, fields]
     targets: np.ndarray  # int32 [n, CHUNK]
     weights: np.ndarray  # float32 [n, CHUNK]: 1 for a call, 0 for padding
-    frequency: np.ndarray  # float32 [n, CHUNK], of inputs; 0 where it is not read
+    frequency: Optional[np.ndarray] = None  # float32 [n, CHUNK, 1], of the calls of `inputs`
 
 
 class Chunks:
@@ -311,16 +202,15 @@ class Chunks:
     def batch(self, picks: Sequence[Tuple[int, int]], size: int) -> Batch:
         """Of `size` chunks: behind those of `picks`, ones of weight 0."""
         batch = Batch(
-            np.zeros((size, CHUNK, self._data.width), np.int32),
+            np.zeros((size, CHUNK, self._data.tokens.shape[1]), np.int32),
             np.zeros((size, CHUNK), np.int32),
             np.zeros((size, CHUNK), np.float32),
-            np.zeros((size, CHUNK), np.float32),
+            None if self._data.frequency is None else np.zeros((size, CHUNK, 1), np.float32),
         )
         for row, (begin, end) in enumerate(picks):
             batch.inputs[row, : end - begin] = self._data.inputs(begin, end)
-            batch.targets[row, : end - begin] = self._data.names(begin, end)
+            batch.targets[row, : end - begin] = self._data.tokens[begin:end, 0]
             batch.weights[row, : end - begin] = 1
-            frequency = self._data.input_frequency(begin, end)
-            if frequency is not None:
-                batch.frequency[row, : end - begin] = frequency
+            if batch.frequency is not None:
+                batch.frequency[row, : end - begin, 0] = self._data.frequencies(begin, end)
         return batch

@@ -39,30 +39,28 @@ SIDE = "cosmos-header.json"  # in a .keras file: the header of the model file th
 
 
 def build(vocab_size: int, embedding: int, units: Sequence[int], scheme: Sequence[str], dtype: str = "float32"):
-    """[batch, calls] of each part of `scheme` (a list in its order; int32 of a field, of the frequency floats) ->
-    logits [batch, calls, vocab_size]."""
+    """int32 [batch, calls] of each field, and float32 [batch, calls, 1] of the frequency (a list in the order of
+    `scheme`) -> logits [batch, calls, vocab_size]."""
     import keras
 
+    known = fields.scheme(scheme)
     inputs, embedded = [], []
-    for part in scheme:
-        name, init = fields.name(part), fields.initializer(part)
-        if name == fields.FREQUENCY:
-            x = keras.Input((None,), dtype=dtype, name=name)
-            layer = keras.layers.Dense(
-                embedding, use_bias=False, kernel_initializer=init, dtype=dtype, name=f"embedding.{name}"
-            )
-            embedded.append(layer(keras.layers.Reshape((-1, 1), dtype=dtype)(x)))
-        else:
-            x = keras.Input((None,), dtype="int32", name=name)
-            layer = keras.layers.Embedding(
-                fields.size(part, vocab_size),
-                embedding,
-                embeddings_initializer=init,
-                dtype=dtype,
-                name=f"embedding.{name}",
-            )
-            embedded.append(layer(x))
-        inputs.append(x)
+    for field, size in known.sizes.items():
+        inputs.append(keras.Input((None,), dtype="int32", name=field))
+        layer = keras.layers.Embedding(
+            size or vocab_size,
+            embedding,
+            embeddings_initializer=fields.initializer(field),
+            dtype=dtype,
+            name=f"embedding.{field}",
+        )
+        embedded.append(layer(inputs[-1]))
+    if known.frequency:
+        inputs.append(keras.Input((None, 1), dtype=dtype, name=fields.FREQUENCY))
+        layer = keras.layers.Dense(
+            embedding, use_bias=False, kernel_initializer="zeros", dtype=dtype, name=f"embedding.{fields.FREQUENCY}"
+        )
+        embedded.append(layer(inputs[-1]))
     x = embedded[0] if len(embedded) == 1 else keras.layers.Add(dtype=dtype)(embedded)
     for i, width in enumerate(units):
         x = keras.layers.LSTM(width, return_sequences=True, dtype=dtype, name=f"lstm.{i}")(x)
@@ -136,7 +134,8 @@ def load(path: str) -> ModelFile:
     cosmos.Model.from_bytes(data, path)  # or it says what is wrong with it
     weights, metadata = parse(data)
     if metadata.get("cosmos.precision", "f32") != "f32":
-        raise BadInput(f"{path} is of {metadata['cosmos.precision']} weights: take the float32 file that it was made of")
+        precision = metadata["cosmos.precision"]
+        raise BadInput(f"{path} is of {precision} weights: take the float32 file that it was made of")
     header = data[: 8 + int.from_bytes(data[:8], "little")]
     return ModelFile(weights, metadata, header, hashlib.sha256(data).hexdigest())
 
@@ -237,8 +236,8 @@ def exported(args: argparse.Namespace) -> bytes:
         header = load_keras(args.like)[1] if zipfile.is_zipfile(args.like) else load(args.like).header
     if header is None:
         raise BadInput(
-            f"{args.like or args.source} does not say what the network's inputs and outputs mean (Keras drops that when "
-            "it saves one): give the model file that it began as with --like"
+            f"{args.like or args.source} does not say what the network's inputs and outputs mean (Keras drops that "
+            "when it saves one): give the model file that it began as with --like"
         )
     contents = with_header(weights, header)
     if not args.like:

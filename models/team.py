@@ -59,7 +59,8 @@ class Cluster:
             if len(set(everyone)) < len(everyone) or int(task["index"]) < 0:
                 raise ValueError("a worker is there twice, or the index is below 0")
         except (ValueError, KeyError, IndexError, TypeError, AttributeError) as e:
-            raise BadInput(f"TF_CONFIG is not understood ({e or type(e).__name__}); it should be like {EXAMPLE}") from None
+            why = str(e) or type(e).__name__
+            raise BadInput(f"TF_CONFIG is not understood ({why}); it should be like {EXAMPLE}") from None
         return cls(everyone, everyone.index(mine))
 
     def name(self, i: int) -> str:

@@ -80,12 +80,6 @@ def arguments() -> argparse.Namespace:
             raise argparse.ArgumentTypeError(f"{text} is not above 0")
         return value
 
-    def scheme(text):
-        try:
-            return ",".join(fields.of(text))
-        except cosmos.InvalidError as e:
-            raise argparse.ArgumentTypeError(str(e)) from None
-
     p = argparse.ArgumentParser(
         description="Learn the system calls of a container from traces of its normal life, with TensorFlow.",
         epilog="On one machine cosmos-train does the same without Python. On several, each worker is started with the "
@@ -97,12 +91,14 @@ def arguments() -> argparse.Namespace:
         "--container", action="append", default=[], metavar="C", help="only this name, id or image (repeatable)"
     )
     p.add_argument("--init", metavar="MODEL", help="go on from this model file: its shape, vocabulary and weights")
-    p.add_argument("--unit", choices=["process", "thread"], help="what one sequence is: thread where the trace knows them")
+    p.add_argument(
+        "--unit", choices=["process", "thread"], help="what one sequence is: thread where the trace knows them"
+    )
     p.add_argument(
         "--fields",
-        type=scheme,
-        help=f"what the network is told of a call: name, then any of errno, size/half (or /octave, /quarter), fd, path, "
-        f"args, frequency/CALLS, with commas between (default {fields.USUAL}; with --init as there)",
+        metavar="SCHEME",
+        help="what the network is told of a call: name, then any of errno, size/octave (or /half, /quarter), fd, path, "
+        f"args, frequency/CALLS, with commas between (default {fields.DEFAULT}; with --init as there)",
     )
     size = at_least(1, int)
     p.add_argument("--layers", type=size, help="LSTM layers (default 1)")
@@ -149,13 +145,13 @@ def arguments() -> argparse.Namespace:
 
 def resolve(args, start) -> None:
     """What was not said: as the model that is gone on from has it, else as usual. `start`: an export.ModelFile."""
-    usual = {"fields": fields.USUAL, "embedding": 64, "window": 100, "hop": 50}
+    usual = {"fields": fields.DEFAULT, "embedding": 64, "window": 100, "hop": 50}
     said = start.metadata if start else {}
     units = [int(width) for width in said["cosmos.layers"].split(",")] if start else None
     fixed = {}
     if start:
-        fixed = {"fields": said["cosmos.tokens"], "embedding": int(said["cosmos.embedding"]), "unit": said["cosmos.unit"]}
-        fixed["layers"] = len(units)
+        fixed = {"fields": said["cosmos.tokens"], "unit": said["cosmos.unit"]}
+        fixed.update(embedding=int(said["cosmos.embedding"]), layers=len(units))
         if args.units and set(units) != {args.units}:
             raise traces.BadInput(f"--units {args.units}: {args.init} has {said['cosmos.layers']}, which must stay")
         usual.update(window=int(said["cosmos.window"]), hop=int(said["cosmos.hop"]))
@@ -166,6 +162,7 @@ def resolve(args, start) -> None:
     for name, value in usual.items():
         if getattr(args, name) is None:
             setattr(args, name, value)
+    fields.scheme(fields.of(args.fields))  # or it says what is wrong with it
     args.units = units or [args.units or 128] * (args.layers or 1)
     if args.hop > args.window:
         raise traces.BadInput(
@@ -246,8 +243,7 @@ class Trainer:
             tf.config.experimental.enable_op_determinism()
         self._tf, self._team, self._seed = tf, team, args.seed
         scheme = fields.of(args.fields)
-        self._columns = fields.columns(scheme)
-        self._frequency = len(scheme) - len(self._columns)  # 1 or 0 inputs behind those of the fields
+        self._columns, self._frequency = fields.columns(scheme), data.frequency is not None
         self._each, self.batch = args.batch, args.batch * team.size
         with team.strategy.scope():
             self.network = export.build(len(data.vocab), args.embedding, args.units, scheme)
@@ -314,12 +310,15 @@ class Trainer:
                     names, chance = batch.inputs[:, :, 0], rng.random((self.batch, chunk))[mine]
                     names[(chance < UNKNOWN) & (names != 0)] = traces.UNKNOWN
                 inputs = tuple(batch.inputs[:, :, column] for column in self._columns)
-                inputs += (batch.frequency,) * self._frequency
+                if batch.frequency is not None:
+                    inputs += (batch.frequency,)
                 calls = np.full(replicas, sum(end - begin for begin, end in every), np.float32)
                 yield inputs, batch.targets, batch.weights, calls
 
         ids, weights = tf.TensorSpec((n, chunk), tf.int32), tf.TensorSpec((n, chunk), tf.float32)
-        inputs = (ids,) * len(self._columns) + (weights,) * self._frequency
+        inputs = (ids,) * len(self._columns)
+        if self._frequency:
+            inputs += (tf.TensorSpec((n, chunk, 1), tf.float32),)
         signature = (inputs, ids, weights, tf.TensorSpec((replicas,), tf.float32))
         return tf.data.Dataset.from_generator(generate, output_signature=signature).prefetch(AHEAD)
 
@@ -353,10 +352,10 @@ class Trainer:
 
     @property
     def learning_rate(self) -> float:
-        return float(self.optimizer.learning_rate)
+        return float(self._tf.convert_to_tensor(self.optimizer.learning_rate))
 
     def slow_down(self) -> None:
-        self.optimizer.learning_rate.assign(self.learning_rate / 2)
+        self.optimizer.learning_rate = self.learning_rate / 2
 
 
 def fit(trainer, parts, epochs, state, checkpoint, curves, progress) -> float:
@@ -405,7 +404,7 @@ def describe(data, args, start) -> dict:
         "python": platform.python_version(),
         "tensorflow": tensorflow.__version__,
     }
-    trained_on = {"calls": data.calls, "sequences": len(data.offsets) - 1, "traces": data.traces}
+    trained_on = {"calls": len(data.tokens), "sequences": len(data.offsets) - 1, "traces": data.traces}
     if start:
         trained_on["init"] = start.sha256
     return {
@@ -433,7 +432,7 @@ def settings(data, args, start, batch) -> dict:
     """All that decides which weights a training ends with, but for how long it goes on."""
     return {
         "traces": [trace["sha256"] for trace in data.traces],
-        "calls": data.calls,
+        "calls": len(data.tokens),
         "init": start.sha256 if start else None,
         "batch of all replicas": batch,
         **{name: getattr(args, name) for name in ("unit", "fields", "units", "embedding", "learning_rate", "seed")},
@@ -442,24 +441,26 @@ def settings(data, args, start, batch) -> dict:
 
 def read(args, start, progress):
     """The traces and their three parts, or why they can't be trained on."""
-    args.unit = args.unit or traces.natural_unit(args.traces[0])
     vocab = json.loads(start.metadata["cosmos.vocab"]) if start else None
     data = traces.read(args.traces, args.unit, args.container, vocab, args.fields)
+    args.unit = data.unit
     if start:
         of_model = {key: start.metadata.get(f"cosmos.{key}") for key in ("source", "calls")}
         for key, mine in {"source": data.source, "calls": data.call_set}.items():
             if of_model[key] not in (None, mine):
-                raise traces.BadInput(f"{args.init} has learnt from traces whose {key} is {of_model[key]}, here {mine}")
+                raise traces.BadInput(
+                    f"{args.init} has learnt from traces whose {key} is {of_model[key]}, here {mine}"
+                )
     bounds = traces.split(data)
     sizes = (bounds[:, 1:] - bounds[:, :-1]).sum(axis=0)
     progress.line(
-        f"read {data.calls} calls in {len(data.offsets) - 1} sequences, {data.different} different names; "
+        f"read {len(data.tokens)} calls in {len(data.offsets) - 1} sequences, {data.different()} different names; "
         f"in order of time {sizes[0]} to learn, {sizes[1]} to stop by, {sizes[2]} to calibrate"
     )
     windows = args.window + (calibrate.MIN_SCORES - 1) * args.hop
     least = math.ceil(windows / (1 - traces.CUTS[1]))
-    if data.calls < least:
-        raise traces.BadInput(f"{data.calls} calls are too few: collect {least} at least, better 100000")
+    if len(data.tokens) < least:
+        raise traces.BadInput(f"{len(data.tokens)} calls are too few: collect {least} at least, better 100000")
     if not sizes.all():
         raise traces.BadInput("the calls stand too close in time to be cut into three parts: collect for longer")
     return data, bounds

@@ -4,7 +4,7 @@
 what Keras computes of it in float64. Needs TensorFlow; the test that reads them
 (tests/python/test_golden.py) does not.
 
-    PYTHONPATH=models:bindings/python python tests/golden/make.py
+    PYTHONPATH=models python tests/golden/make.py
 """
 
 import json
@@ -51,9 +51,9 @@ def set_random(network, rng):
 
 
 def log_probs(network, tokens):
-    """float64 [n, vocabulary]: before each call, given the calls before it. `tokens` has a column for each input."""
-    before = np.concatenate([np.zeros((1, tokens.shape[1]), tokens.dtype), tokens[:-1]])
-    inputs = [before[None, :, i].astype(x.dtype) for i, x in enumerate(network.inputs)]
+    """float64 [n, vocabulary]: before each call, given the calls before it."""
+    before = np.concatenate([np.zeros((1, tokens.shape[1]), tokens.dtype), tokens[:-1]]).astype(np.int32)
+    inputs = [before[None, :, i] for i in range(len(network.inputs))]
     logits = np.asarray(network(inputs), np.float64)[0]
     top = logits.max(axis=1, keepdims=True)
     return logits - top - np.log(np.exp(logits - top).sum(axis=1, keepdims=True))
@@ -63,7 +63,7 @@ def main():
     folder, rng = pathlib.Path(__file__).parent, np.random.default_rng(20261123)
     network = export.build(len(VOCAB), 3, [5, 3], ["name", "errno"], dtype="float64")
     set_random(network, rng)
-    tokens = np.stack([rng.integers(0, len(VOCAB), 50), rng.integers(0, fields.size("errno", len(VOCAB)), 50)], axis=1)
+    tokens = np.stack([rng.integers(0, len(VOCAB), 50), rng.integers(0, fields.scheme(["name", "errno"]).sizes["errno"], 50)], axis=1)
     export.write(str(folder / "model.bin"), export.serialise(export.tensors(network), METADATA))
     rows = [[round(x, 12) for x in row] for row in log_probs(network, tokens).tolist()]
     text = "{\n" + f'"tokens": {json.dumps(tokens.tolist())},\n"log_probs": [\n'
