@@ -89,8 +89,8 @@ struct cosmos_model_info {
         const char *isa;                 /* that steps it */
         size_t memory;                   /* bytes of its weights and tables */
         struct cosmos_token_scheme tokens;
-        uint32_t threshold_n;            /* scores that the threshold was fitted to; 0 if not said */
-        double spread;                   /* of these, as in struct cosmos_threshold_fit; NaN if not said */
+        uint32_t threshold_n; /* scores that the threshold was fitted to; 0 if not said */
+        double spread;        /* of these, as in struct cosmos_threshold_fit; NaN if not said */
 };
 
 void cosmos_model_get_info(const cosmos_model *model, struct cosmos_model_info *ret);
