@@ -82,7 +82,7 @@ def arguments() -> argparse.Namespace:
 
     p = argparse.ArgumentParser(
         description="Learn the system calls of a container from traces of its normal life, with TensorFlow.",
-        epilog="On one machine cosmos-train does the same without Python. On several, each worker is started with the "
+        epilog="On several machines each worker is started with the "
         "same command and its own TF_CONFIG; docs/training-distributed.md has the examples.",
     )
     p.add_argument("traces", nargs="+", metavar="TRACE", help="trace.jsonl or audit.log, of normal life only")
