@@ -2,12 +2,11 @@
 #include "sequence/digest.h"
 
 #include "base/base.h"
+#include "base/thread.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <nettle/sha2.h>
-#include <pthread.h>
-#include <signal.h>
 #include <stdatomic.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -78,7 +77,6 @@ static void *run(void *digest)
 int cosmos__digest_new(struct cosmos__digest **ret, const char *const *paths, size_t n, struct cosmos_diag *reterr)
 {
         struct cosmos__digest *d = calloc(1, sizeof(*d));
-        sigset_t all, before;
         int r;
 
         if (!d || !(d->results = calloc(n, sizeof(*d->results)))) {
@@ -87,13 +85,10 @@ int cosmos__digest_new(struct cosmos__digest **ret, const char *const *paths, si
         }
         d->paths = paths;
         d->n = n;
-        sigfillset(&all); /* signals are for the caller's threads */
-        pthread_sigmask(SIG_BLOCK, &all, &before);
-        r = pthread_create(&d->thread, NULL, run, d);
-        pthread_sigmask(SIG_SETMASK, &before, NULL);
-        if (r != 0) {
+        r = cosmos__thread_start(&d->thread, run, d);
+        if (r < 0) {
                 cosmos__digest_free(d);
-                return cosmos__fail(reterr, -r, "cannot start a thread: %s", strerrordesc_np(r));
+                return cosmos__fail(reterr, r, "cannot start a thread: %s", strerrordesc_np(-r));
         }
         d->running = true;
         *ret = d;

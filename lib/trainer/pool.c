@@ -2,9 +2,9 @@
 /* One mutex and two conditions: pieces of work are some milliseconds long, what waiting costs does not show. */
 #include "trainer/pool.h"
 
+#include "base/thread.h"
+
 #include <errno.h>
-#include <pthread.h>
-#include <signal.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
@@ -59,18 +59,14 @@ static void *serve(void *userdata)
 int cosmos__pool_new(struct cosmos__pool **ret, size_t threads)
 {
         struct cosmos__pool *pool = calloc(1, sizeof(*pool) + threads * sizeof(pthread_t));
-        sigset_t all, old;
 
         if (!pool)
                 return -ENOMEM;
         pthread_mutex_init(&pool->lock, NULL);
         pthread_cond_init(&pool->begun, NULL);
         pthread_cond_init(&pool->done, NULL);
-        sigfillset(&all); /* signals are the program's, not ours */
-        pthread_sigmask(SIG_SETMASK, &all, &old);
-        while (pool->n_threads + 1 < threads && pthread_create(&pool->threads[pool->n_threads], NULL, serve, pool) == 0)
+        while (pool->n_threads + 1 < threads && cosmos__thread_start(&pool->threads[pool->n_threads], serve, pool) == 0)
                 pool->n_threads++;
-        pthread_sigmask(SIG_SETMASK, &old, NULL);
         *ret = pool;
         return 0;
 }
