@@ -12,7 +12,7 @@
 #include "trainer/network.h"
 
 #include "base/base.h"
-#include "trainer/random.h"
+#include "base/hash.h"
 
 #include <errno.h>
 #include <math.h>
@@ -419,7 +419,7 @@ static void multiply(const struct cosmos__network *n, size_t rows, cosmos__real 
  * Zaremba et al. 2014). The same ones on the way back: they follow from the row. */
 static void drop(const struct cosmos__network *n, size_t l, size_t row, cosmos__real *to, const cosmos__real *from)
 {
-        const uint32_t base = (uint32_t)cosmos__mix(n->pass->noise ^ (uint64_t)l << 56 ^ row);
+        const uint32_t base = (uint32_t)cosmos__hash_mix(n->pass->noise ^ (uint64_t)l << 56 ^ row);
         const uint32_t least = (uint32_t)((double)n->pass->dropout * 4294967296.0);
         const cosmos__real kept = (cosmos__real)(1 / (1 - (double)n->pass->dropout));
 
