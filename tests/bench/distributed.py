@@ -17,7 +17,6 @@ import json
 import os
 import platform
 import re
-import socket
 import statistics
 import subprocess
 import sys
@@ -25,6 +24,10 @@ import tempfile
 from pathlib import Path
 
 TREE = Path(__file__).resolve().parent.parent.parent
+sys.path.insert(0, str(TREE / "tests/python"))
+
+import loopback  # noqa: E402
+
 TRACE = TREE / "examples/traces/learn.jsonl.gz"
 SHORT = TREE / "examples/traces/normal.jsonl.gz"
 BATCH = 64  # chunks of each of two workers
@@ -41,23 +44,12 @@ WAYS = {
 ONE, TWO, BOTH = WAYS
 
 
-def configurations(n):
-    """TF_CONFIG of each of n workers."""
-    sockets = [socket.socket() for _ in range(n)]
-    for s in sockets:
-        s.bind(("127.0.0.1", 0))
-    addresses = [f"127.0.0.1:{s.getsockname()[1]}" for s in sockets]
-    for s in sockets:
-        s.close()
-    return [json.dumps({"cluster": {"worker": addresses}, "task": {"type": "worker", "index": i}}) for i in range(n)]
-
-
 def train(cores, output, *arguments):
     """Run a worker on each of `cores`; what the first one said."""
     n, running = len(cores), []
     env = {**os.environ, "PYTHONPATH": str(TREE / "bindings/python"), "PYTHONDONTWRITEBYTECODE": "1"}
     try:
-        for mine, configuration in zip(cores, configurations(n)):
+        for mine, configuration in zip(cores, loopback.cluster(n)[1]):
             more = ["--strategy", "multiworker"] if n > 1 else []
             command = [sys.executable, TREE / "models/train.py", "-o", output, *arguments, *more]
             running.append(

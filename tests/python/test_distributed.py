@@ -5,12 +5,12 @@ import json
 import os
 import resource
 import signal
-import socket
 import subprocess
 import sys
 import time
 
 import conftest
+import loopback
 import numpy as np
 import pytest
 
@@ -51,24 +51,13 @@ def run(*arguments, **options):
     return said
 
 
-def cluster(n):
-    """TF_CONFIG of each worker."""
-    sockets = [socket.socket() for _ in range(n)]
-    for s in sockets:
-        s.bind(("127.0.0.1", 0))
-    workers = [f"127.0.0.1:{s.getsockname()[1]}" for s in sockets]
-    for s in sockets:
-        s.close()
-    tasks = [{"cluster": {"worker": workers}, "task": {"type": "worker", "index": i}} for i in range(n)]
-    return workers, [{"TF_CONFIG": json.dumps(task)} for task in tasks]
-
-
 def workers(*arguments, n=2, each=()):
     """Start them; `each`: what only one is told."""
-    addresses, configurations = cluster(n)
+    addresses, configurations = loopback.cluster(n)
     more = list(each) or [()] * n
     return addresses, [
-        start(*arguments, *own, "--strategy", "multiworker", env=env) for own, env in zip(more, configurations)
+        start(*arguments, *own, "--strategy", "multiworker", env={"TF_CONFIG": configuration})
+        for own, configuration in zip(more, configurations)
     ]
 
 
@@ -136,9 +125,9 @@ def test_lost_worker_is_named_and_the_restart_goes_on(two, tmp_path):
 
 
 def test_worker_that_does_not_come(tmp_path):
-    _, configurations = cluster(2)
+    _, configurations = loopback.cluster(2)
     text = "import sys; sys.path.insert(0, 'models'); import team, train; team.START = 2; sys.exit(train.main())"
-    env = {**os.environ, **configurations[1]}
+    env = {**os.environ, "TF_CONFIG": configurations[1]}
     arguments = [TRACE, "-o", str(tmp_path / "model.bin"), "--strategy", "multiworker"]
     process = subprocess.Popen(
         [sys.executable, "-c", text, *arguments],
