@@ -30,6 +30,7 @@ try:
     from cosmos import _library
 
     import export
+    import script
     from data import BadInput
 except ImportError as e:
     print(f"adfa_ld.py: {e}", file=sys.stderr)
@@ -127,16 +128,7 @@ def main() -> int:
     p.add_argument("--part", choices=PARTS, default="training")
     p.add_argument("-o", "--output", required=True, metavar="FILE", help="the trace to write")
     args = p.parse_args()
-    try:
-        write(args.output, read(args.archive)[args.part])
-    except (BadInput, cosmos.CosmosError) as e:
-        print(f"adfa_ld.py: {e}", file=sys.stderr)
-        return 2
-    except OSError as e:
-        named = f": {e.filename}" if e.filename else ""
-        print(f"adfa_ld.py: {e.strerror or e}{named}", file=sys.stderr)
-        return 2
-    return 0
+    return script.status("adfa_ld.py", lambda: write(args.output, read(args.archive)[args.part]))
 
 
 if __name__ == "__main__":

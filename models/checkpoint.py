@@ -19,7 +19,7 @@ import numpy as np
 
 import export
 from data import BadInput
-from team import quiet
+from team import first_line, quiet
 
 SIDE = "training.json"
 KEPT = 2  # the last is whole when the one before it goes
@@ -84,7 +84,7 @@ class Checkpoint:
         except self._tf.errors.OpError as e:
             last = self._manager.latest_checkpoint
             stays = f"; {last} is there to go on from" if last else ""
-            raise BadInput(f"{self._folder}: the checkpoint was not written: {_line(e)}{stays}") from None
+            raise BadInput(f"{self._folder}: the checkpoint was not written: {first_line(e)}{stays}") from None
 
 
 def read(folder: str) -> Tuple[Dict[str, np.ndarray], Dict[str, str], State]:
@@ -106,7 +106,7 @@ def read(folder: str) -> Tuple[Dict[str, np.ndarray], Dict[str, str], State]:
 
 
 def damaged(path: str, e: Exception) -> BadInput:
-    return BadInput(f"{path}: this checkpoint is damaged ({_line(e)}): remove the folder to begin anew")
+    return BadInput(f"{path}: this checkpoint is damaged ({first_line(e)}): remove the folder to begin anew")
 
 
 def _side(folder: str) -> Dict[str, Any]:
@@ -119,10 +119,6 @@ def _side(folder: str) -> Dict[str, Any]:
     except (ValueError, KeyError, TypeError):
         raise BadInput(f"{path} is not as train.py writes it: remove the folder to begin anew") from None
     return side
-
-
-def _line(e: Exception) -> str:
-    return (str(e) or type(e).__name__).splitlines()[0]
 
 
 def _short(value: Any) -> str:

@@ -50,17 +50,17 @@ class Data:
 
     def frequencies(self, begin: int, end: int) -> np.ndarray:
         """float32 [end - begin]: those of the calls before these, 0 before a sequence's first."""
-        if self.offsets[np.searchsorted(self.offsets, begin)] != begin:
-            return self.frequency[begin - 1 : end - 1]
-        return np.concatenate([np.zeros(1, np.float32), self.frequency[begin : end - 1]])
+        return self._before(self.frequency, begin, end)
 
     def inputs(self, begin: int, end: int) -> np.ndarray:
         """uint32 [end - begin, fields]: the token before each of these calls of one sequence, <start> before a
         sequence's first."""
+        return self._before(self.tokens, begin, end)
+
+    def _before(self, values: np.ndarray, begin: int, end: int) -> np.ndarray:
         if self.offsets[np.searchsorted(self.offsets, begin)] != begin:
-            return self.tokens[begin - 1 : end - 1]
-        behind = self.tokens[begin : end - 1]
-        return np.concatenate([np.zeros((1, behind.shape[1]), np.uint32), behind])
+            return values[begin - 1 : end - 1]
+        return np.concatenate([np.zeros_like(values[:1]), values[begin : end - 1]])
 
     def different(self) -> int:
         """How many different names were met."""

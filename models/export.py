@@ -274,25 +274,11 @@ def main() -> int:
     )
     args = p.parse_args()
     try:
-        from data import BadInput
-
-        import cosmos
+        import script
     except ImportError as e:
         print(f"export.py: {e}", file=sys.stderr)
         return 2
-    try:
-        run(args)
-    except (BadInput, cosmos.CosmosError) as e:
-        print(f"export.py: {e}", file=sys.stderr)
-        return 2
-    except ImportError as e:
-        print(f"export.py: {e}: pip install -r models/requirements.txt", file=sys.stderr)
-        return 2
-    except OSError as e:
-        named = f": {e.filename}" if e.filename else ""
-        print(f"export.py: {e.strerror or e}{named}", file=sys.stderr)
-        return 2
-    return 0
+    return script.status("export.py", run, args)
 
 
 if __name__ == "__main__":

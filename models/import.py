@@ -15,12 +15,10 @@ import json
 import sys
 
 try:
-    import cosmos
-
     import export
     import fields
+    import script
     import team
-    from data import BadInput
 except ImportError as e:
     print(f"import.py: {e}", file=sys.stderr)
     sys.exit(2)
@@ -46,19 +44,7 @@ def main() -> int:
     args = p.parse_args()
     if not args.output.endswith(".keras"):
         p.error(f"-o {args.output}: Keras loads files by the name of .keras only")
-    try:
-        run(args)
-    except (BadInput, cosmos.CosmosError) as e:
-        print(f"import.py: {e}", file=sys.stderr)
-        return 2
-    except ImportError as e:
-        print(f"import.py: {e}: pip install -r models/requirements.txt", file=sys.stderr)
-        return 2
-    except OSError as e:
-        named = f": {e.filename}" if e.filename else ""
-        print(f"import.py: {e.strerror or e}{named}", file=sys.stderr)
-        return 2
-    return 0
+    return script.status("import.py", run, args)
 
 
 if __name__ == "__main__":

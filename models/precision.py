@@ -21,7 +21,6 @@ import platform
 import subprocess
 import sys
 import tempfile
-from typing import Optional
 
 try:
     import numpy as np
@@ -31,6 +30,7 @@ try:
     import adfa_ld
     import calibrate
     import export
+    import script
     from data import CUTS, BadInput
 except ImportError as e:
     print(f"precision.py: {e}", file=sys.stderr)
@@ -57,12 +57,6 @@ TRAINING = {"fields": "name", "seed": "1", "quantile": "0.95", "margin": "0"}
 MOST_AUC = 0.002
 MOST_ROUNDING = 2e-5  # nats
 MARKS = ("<!-- precision.py: begin -->\n", "<!-- precision.py: end -->\n")
-
-
-def progress(text: str) -> None:
-    """A line that the next one takes the place of; on a terminal only."""
-    if sys.stderr.isatty():
-        print(f"\r\033[K{text}", end="", file=sys.stderr, flush=True)
 
 
 # ---- log-probabilities ----
@@ -166,8 +160,8 @@ def measure(models, weights, sequences):
                 if way != EXACT:
                     names[way].add(logp - exact)
         done += sum(map(len, tokens))
-        progress(f"compared {done / calls:.0%} of {calls} calls")
-    progress("")
+        script.progress(f"compared {done / calls:.0%} of {calls} calls")
+    script.progress("")
     return nll, {way: d.found() for way, d in names.items()}
 
 
@@ -398,17 +392,6 @@ def report(found) -> str:
     return text
 
 
-def put(path: str, text: Optional[str]) -> None:
-    """Replace what stands between the marks; without a text only look whether they are there."""
-    with open(path, encoding="utf-8") as f:
-        before, mark, rest = f.read().partition(MARKS[0])
-    _, end, after = rest.partition(MARKS[1])
-    if not mark or not end:
-        raise BadInput(f"{path} has no place for the table, two lines {' and '.join(m.strip() for m in MARKS)}")
-    if text is not None:
-        export.write(path, (before + mark + text + end + after).encode())
-
-
 def missed(found):
     """What ADFA-LD shows beyond what it may."""
     for key, auc in found["auc"].items():
@@ -422,7 +405,7 @@ def missed(found):
 
 def run(args) -> int:
     if args.markdown:
-        put(args.markdown, None)
+        script.put(args.markdown, MARKS, None)
     if args.json:
         export.check_writable(args.json)
     if args.adfa_ld:
@@ -435,7 +418,7 @@ def run(args) -> int:
     text = report(found)
     print(text, end="")
     if args.markdown:
-        put(args.markdown, text)
+        script.put(args.markdown, MARKS, text)
     if args.json:
         export.write(args.json, json.dumps(found, indent=1).encode() + b"\n")
     failures = list(missed(found)) if args.adfa_ld else []
@@ -456,15 +439,7 @@ def main() -> int:
     args = p.parse_args()
     if bool(args.traces) == bool(args.adfa_ld):
         p.error("give either traces or --adfa-ld")
-    try:
-        return run(args)
-    except (BadInput, cosmos.CosmosError) as e:
-        progress("")
-        print(f"precision.py: {e}", file=sys.stderr)
-    except OSError as e:
-        named = f": {e.filename}" if e.filename else ""
-        print(f"precision.py: {e.strerror or e}{named}", file=sys.stderr)
-    return 2
+    return script.status("precision.py", run, args)
 
 
 if __name__ == "__main__":

@@ -20,6 +20,7 @@ try:
     import cosmos
 
     import export
+    import script
     from data import BadInput
 except ImportError as e:
     print(f"quantise.py: {e}", file=sys.stderr)
@@ -71,16 +72,7 @@ def main() -> int:
     p = argparse.ArgumentParser(description="Make a model file with int8 weights of one with float32 weights.")
     p.add_argument("model", metavar="MODEL", help="the model file to read")
     p.add_argument("-o", "--output", required=True, metavar="FILE", help="the model file to write")
-    try:
-        run(p.parse_args())
-    except (BadInput, cosmos.CosmosError) as e:
-        print(f"quantise.py: {e}", file=sys.stderr)
-        return 2
-    except OSError as e:
-        named = f": {e.filename}" if e.filename else ""
-        print(f"quantise.py: {e.strerror or e}{named}", file=sys.stderr)
-        return 2
-    return 0
+    return script.status("quantise.py", run, p.parse_args())
 
 
 if __name__ == "__main__":

@@ -191,7 +191,7 @@ class Team:
         """What an error of TensorFlow means: where there are other workers, most likely that one is gone."""
         from tensorflow import errors
 
-        line = (str(e) or type(e).__name__).splitlines()[0]
+        line = first_line(e)
         signs = (errors.UnavailableError, errors.DeadlineExceededError, errors.AbortedError, errors.CancelledError)
         if not self.cluster or not isinstance(e, (*signs, errors.InternalError)):
             return f"TensorFlow: {line}"
@@ -207,6 +207,10 @@ class Team:
         """Nobody is waited for any more."""
         if self._reports >= 0:
             os.write(self._reports, OVER)
+
+
+def first_line(e: Exception) -> str:
+    return (str(e) or type(e).__name__).splitlines()[0]
 
 
 def quiet() -> Any:
@@ -241,6 +245,6 @@ def _tpu(tf: Any) -> Any:
     try:
         resolver = tf.distribute.cluster_resolver.TPUClusterResolver.connect(os.environ.get("TPU_NAME", "local"))
     except Exception as e:  # it has many ways to say that there is none
-        line = str(e).splitlines()[0][:100]
+        line = first_line(e)[:100]
         raise BadInput(f'no TPU (TPU_NAME says which; "local", the default, is that of this machine): {line}') from None
     return tf.distribute.TPUStrategy(resolver)

@@ -34,6 +34,7 @@ try:
     import data as traces
     import export
     import fields
+    import script
     import team as teams
     from checkpoint import Checkpoint, State
 except ImportError as e:
@@ -560,22 +561,11 @@ def main() -> int:
     logging.basicConfig(format="train.py: %(message)s")
     args = arguments()
     try:
-        run(args)
+        return script.status("train.py", run, args)
     except Interrupted:
         kept = f"the same command goes on from {args.checkpoint}" if args.checkpoint else "nothing written"
         print(f"\ntrain.py: interrupted, {kept}", file=sys.stderr)
         return 130
-    except (traces.BadInput, cosmos.CosmosError) as e:
-        print(f"train.py: {e}", file=sys.stderr)
-        return 2
-    except ImportError as e:
-        print(f"train.py: {e}: pip install -r models/requirements.txt", file=sys.stderr)
-        return 2
-    except OSError as e:
-        named = f": {e.filename}" if e.filename else ""
-        print(f"train.py: {e.strerror or e}{named}", file=sys.stderr)
-        return 2
-    return 0
 
 
 if __name__ == "__main__":

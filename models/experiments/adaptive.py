@@ -20,7 +20,7 @@ import re
 import subprocess
 import sys
 import tempfile
-from typing import Dict, List, Optional
+from typing import Dict, List
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
 
@@ -32,6 +32,7 @@ try:
     import adfa_ld
     import calibrate
     import export
+    import script
     from data import BadInput
 except ImportError as e:
     print(f"adaptive.py: {e}", file=sys.stderr)
@@ -48,12 +49,6 @@ HOURS = 12  # of the synthetic streams
 STREAMS = 10  # synthetic ones
 STRETCH = 20  # windows in a row that are drawn together: they hang together
 MARKS = ("<!-- adaptive.py: begin -->\n", "<!-- adaptive.py: end -->\n")
-
-
-def progress(text: str) -> None:
-    """A line that the next one takes the place of; on a terminal only."""
-    if sys.stderr.isatty():
-        print(f"\r\033[K{text}", end="", file=sys.stderr, flush=True)
 
 
 # ---- scores ----
@@ -81,7 +76,7 @@ def held_out(model: cosmos.Model, path: str) -> np.ndarray:
 def train(path: str, trace: str, *more: str) -> cosmos.Model:
     """The model of this trace, trained now if it is not there."""
     if not os.path.exists(path):
-        progress(f"training {path}")
+        script.progress(f"training {path}")
         script = pathlib.Path(__file__).resolve().parents[1] / "train.py"
         command = [sys.executable, str(script), trace, "-o", path, *TRAINING, *more]
         run = subprocess.run(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
@@ -111,7 +106,7 @@ def of_adfa(folder: str, archive: str) -> Scores:
     def scores(trace):
         return np.concatenate([window_scores(model, tokens)[0] for tokens in adfa_ld.tokens(trace, model.vocab)])
 
-    progress("scoring ADFA-LD")
+    script.progress("scoring ADFA-LD")
     intrusions: Dict[str, List[np.ndarray]] = {}
     for trace in parts["attack"]:
         intrusions.setdefault(os.path.dirname(trace.name), []).append(scores(trace))
@@ -206,7 +201,7 @@ def over(streams: List[Stream], calibration: np.ndarray, what: str):
     """{(rate, kind): Outcome}, the mean over the streams."""
     found = {}
     for rate in RATES:
-        progress(f"{what}: {rate:.0%}")
+        script.progress(f"{what}: {rate:.0%}")
         each = [thresholds(stream, calibration, rate)[1] for stream in streams]
         found.update({(rate, kind): mean([one[kind] for one in each]) for kind in each[0]})
     return found
@@ -250,7 +245,10 @@ def report(results, adfa: Scores, other: np.ndarray) -> str:
 
 
 def draw(path: str, panels) -> None:
-    import matplotlib
+    try:
+        import matplotlib
+    except ImportError as e:
+        raise BadInput(str(e)) from None
 
     matplotlib.use("svg")
     matplotlib.rcParams.update({"svg.hashsalt": "cosmos", "svg.fonttype": "none"})
@@ -275,20 +273,9 @@ def draw(path: str, panels) -> None:
     export.write(path, text.encode())
 
 
-def put(path: str, text: Optional[str]) -> None:
-    """Replace what stands between the marks; without a text only look whether they are there."""
-    with open(path, encoding="utf-8") as f:
-        before, mark, rest = f.read().partition(MARKS[0])
-    _, end, after = rest.partition(MARKS[1])
-    if not mark or not end:
-        raise BadInput(f"{path} has no place for the tables, two lines {' and '.join(m.strip() for m in MARKS)}")
-    if text is not None:
-        export.write(path, (before + mark + text + end + after).encode())
-
-
 def run(args) -> int:
     if args.markdown:
-        put(args.markdown, None)
+        script.put(args.markdown, MARKS, None)
     rng = np.random.default_rng(SEED)
     adfa = of_adfa(args.models, args.archive)
     other = held_out(train(os.path.join(args.models, "service.bin"), args.trace), args.trace)
@@ -308,7 +295,7 @@ def run(args) -> int:
             ("A service whose normal shifts", shifted, first),
         )
     }
-    progress("")
+    script.progress("")
     text = report(results, adfa, other)
     print(text, end="")
     if args.plot:
@@ -318,7 +305,7 @@ def run(args) -> int:
         ]
         draw(args.plot, [(title, s, thresholds(s, scores, 0.05)[0], 0.05) for title, s, scores in panels])
     if args.markdown:
-        put(args.markdown, text)
+        script.put(args.markdown, MARKS, text)
     failures = list(missed(results))
     for failure in failures:
         print(f"adaptive.py: not within a factor of {WITHIN}: {failure}", file=sys.stderr)
@@ -333,17 +320,7 @@ def main() -> int:
     p.add_argument("--markdown", metavar="FILE", help="write the tables into a document too, between its marks")
     p.add_argument("--plot", metavar="FILE", help="an SVG of the share above over time; needs matplotlib")
     args = p.parse_args()
-    try:
-        return run(args)
-    except (BadInput, cosmos.CosmosError) as e:
-        progress("")
-        print(f"adaptive.py: {e}", file=sys.stderr)
-    except ImportError as e:
-        print(f"adaptive.py: {e}", file=sys.stderr)
-    except OSError as e:
-        named = f": {e.filename}" if e.filename else ""
-        print(f"adaptive.py: {e.strerror or e}{named}", file=sys.stderr)
-    return 2
+    return script.status("adaptive.py", run, args)
 
 
 if __name__ == "__main__":

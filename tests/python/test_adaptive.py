@@ -11,6 +11,7 @@ import cosmos
 
 sys.path.insert(0, str(TREE / "models/experiments"))
 import adaptive  # noqa: E402
+import script  # noqa: E402
 
 
 def test_an_intrusion_an_hour_at_most():
@@ -59,10 +60,10 @@ def test_the_tables_and_the_plot(tmp_path):
     assert text.count("\n") == 2 + len(found) + 1 and "| 5% | adaptive | 5.0" in text.replace("4.9", "5.0")
     page = tmp_path / "page.md"
     page.write_text("before\n" + "".join(adaptive.MARKS) + "after\n")
-    adaptive.put(str(page), text)
+    script.put(str(page), adaptive.MARKS, text)
     assert page.read_text() == "before\n" + adaptive.MARKS[0] + text + adaptive.MARKS[1] + "after\n"
     with pytest.raises(adaptive.BadInput, match="no place"):
-        adaptive.put(__file__.replace("test_adaptive", "conftest"), text)
+        script.put(__file__.replace("test_adaptive", "conftest"), adaptive.MARKS, text)
 
 
 def test_windows_that_were_held_out(trace, model_file):
