@@ -63,7 +63,8 @@ def main():
     folder, rng = pathlib.Path(__file__).parent, np.random.default_rng(20261123)
     network = export.build(len(VOCAB), 3, [5, 3], ["name", "errno"], dtype="float64")
     set_random(network, rng)
-    tokens = np.stack([rng.integers(0, len(VOCAB), 50), rng.integers(0, fields.scheme(["name", "errno"]).sizes["errno"], 50)], axis=1)
+    errnos = fields.scheme(["name", "errno"]).sizes["errno"]
+    tokens = np.stack([rng.integers(0, len(VOCAB), 50), rng.integers(0, errnos, 50)], axis=1)
     export.write(str(folder / "model.bin"), export.serialise(export.tensors(network), METADATA))
     rows = [[round(x, 12) for x in row] for row in log_probs(network, tokens).tolist()]
     text = "{\n" + f'"tokens": {json.dumps(tokens.tolist())},\n"log_probs": [\n'

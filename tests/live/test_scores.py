@@ -25,7 +25,7 @@ def model(tmp_path, backend):
     v, e, units = len(NAMES), 5, [7, 6]
     weights = {
         "embedding.name.weight": (v, e),
-        "embedding.errno.weight": (export.fields.size("errno", v), e),
+        "embedding.errno.weight": (export.fields.scheme(["name", "errno"]).sizes["errno"], e),
         "dense.kernel": (units[-1], v),
         "dense.bias": (v,),
     }
