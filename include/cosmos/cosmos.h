@@ -23,5 +23,6 @@
 #include <cosmos/threshold.h>
 #include <cosmos/sink.h>
 #include <cosmos/detector.h>
+#include <cosmos/trainer.h>
 
 #endif

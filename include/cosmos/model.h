@@ -22,7 +22,7 @@
 extern "C" {
 #endif
 
-#define COSMOS_MODEL_FORMAT 1 /* newest `cosmos.format` that is read */
+#define COSMOS_MODEL_FORMAT 2 /* newest `cosmos.format` that is read */
 #define COSMOS_MODEL_LAYERS_MAX 8
 #define COSMOS_MODEL_UNITS_MAX 4096
 #define COSMOS_MODEL_IMAGES_MAX 256     /* with a threshold of their own */

@@ -7,6 +7,7 @@
 #include "predictor/model.h"
 
 #include "base/base.h"
+#include "predictor/kept.h"
 #include "predictor/metadata.h"
 #include "predictor/network.h"
 #include "predictor/pack.h"
@@ -18,8 +19,8 @@
 #include <string.h>
 
 /* The tensors of a model: the embedding of each field and of the frequency, those of each layer, the dense layer's, and
- * the scales of those that are I8. */
-#define TENSORS_MAX (COSMOS_TOKEN_FIELDS + 1 + COSMOS_MODEL_LAYERS_MAX * 5 + 3)
+ * the scales of those that are I8; what the trainer keeps, which is nothing to us. */
+#define TENSORS_MAX (COSMOS_TOKEN_FIELDS + 1 + COSMOS_MODEL_LAYERS_MAX * 5 + 3 + COSMOS__KEPT_TENSORS)
 
 struct tensors {
         struct cosmos__tensor all[TENSORS_MAX];
@@ -268,6 +269,7 @@ static int build(cosmos_model *model, const struct cosmos__safetensors *file,
                  const struct cosmos_model_options *options, struct cosmos_diag *reterr)
 {
         struct tensors tensors = {.n = 0};
+        struct cosmos__kept_found kept;
         int r;
 
         r = cosmos__metadata_read(file->metadata, &model->info, &model->vocab, reterr);
@@ -278,6 +280,7 @@ static int build(cosmos_model *model, const struct cosmos__safetensors *file,
                 return r;
         list_fields(model);
         expect_all(model, &tensors);
+        cosmos__kept_expect(&kept, file, tensors.all, &tensors.n, model->info.n_fields, model->info.tokens.frequency);
         r = cosmos__safetensors_find(file, tensors.all, tensors.n, reterr);
         if (r < 0)
                 return r;

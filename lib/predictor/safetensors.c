@@ -98,6 +98,15 @@ int cosmos__safetensors_open(struct cosmos__safetensors *ret, const uint8_t *byt
         return 0;
 }
 
+bool cosmos__safetensors_rows(const struct cosmos__safetensors *file, const char *name, uint32_t *ret_rows)
+{
+        const json_t *entry = json_object_get(file->header, name);
+        const json_int_t rows = json_integer_value(json_array_get(json_object_get(entry, "shape"), 0));
+
+        *ret_rows = rows > 0 && rows <= UINT32_MAX ? (uint32_t)rows : 0;
+        return entry != NULL;
+}
+
 void cosmos__safetensors_close(struct cosmos__safetensors *file)
 {
         json_decref(file->header);

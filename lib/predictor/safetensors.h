@@ -14,6 +14,7 @@
 #include <cosmos/error.h>
 
 #include <jansson.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -38,6 +39,9 @@ int cosmos__safetensors_open(struct cosmos__safetensors *ret, const uint8_t *byt
  */
 int cosmos__safetensors_find(const struct cosmos__safetensors *file, struct cosmos__tensor *tensors, size_t n,
                              struct cosmos_diag *reterr);
+
+/* Is there a tensor of that name? `ret_rows` becomes its first dimension, which is yet to be checked. */
+bool cosmos__safetensors_rows(const struct cosmos__safetensors *file, const char *name, uint32_t *ret_rows);
 
 void cosmos__safetensors_close(struct cosmos__safetensors *file);
 
