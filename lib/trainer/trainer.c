@@ -109,8 +109,8 @@ static int check_size(const cosmos_trainer *t, struct cosmos_diag *reterr)
 
         if ((double)calls < least)
                 return cosmos__fail(reterr, -ENODATA,
-                                    "%zu call%s are too few to learn from: collect %.0f at least, better 100000", calls,
-                                    calls == 1 ? "" : "s", least);
+                                    "%zu call%s too few to learn from: collect %.0f at least, better 100000", calls,
+                                    calls == 1 ? " is" : "s are", least);
         return 0;
 }
 
