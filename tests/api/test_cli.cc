@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The command-line tools as a person meets them. Arguments: cosmos-collect,
- * cosmos-score, a model, a trace, an audit.log. */
+ * cosmos-score, cosmos-train, a model, a trace, an audit.log. */
+#include <cosmos/trainer.h>
 #include <gzip.h>
 #include <support.h>
 
@@ -22,7 +23,7 @@ extern char **environ;
 namespace
 {
 
-std::string collect, score, model, trace, audit_log;
+std::string collect, score, train, model, trace, audit_log;
 
 using Arguments = std::vector<std::string>;
 
@@ -170,7 +171,7 @@ struct Pipe {
 
 TEST(Cli, HelpAndVersion)
 {
-        for (const std::string &tool : {collect, score}) {
+        for (const std::string &tool : {collect, score, train}) {
                 for (const char *option : {"--help", "-h"}) {
                         Result r = run(tool, {option});
 
@@ -251,6 +252,47 @@ TEST(Cli, BadArguments)
 
                 expect_error(r, {"Try 'cosmos-collect --help'"});
         }
+        for (const Arguments &a : std::vector<Arguments>{{},
+                                                         {"-o"},
+                                                         {"-o", "x"},
+                                                         {trace},
+                                                         {"-o", "x", "-", trace, "-"},
+                                                         {"-o", trace, trace},
+                                                         {"-o", "x", "-k", "x", trace},
+                                                         {"-o", "x", "-k", trace, trace},
+                                                         {"-o", "x", "-i", "y", "-k", "y", trace},
+                                                         {"-o", "x", "--learn-anomalous", trace},
+                                                         {"-o", "x", "--nonsense", trace},
+                                                         {"-o", "x", "-f", "name,nonsense", trace},
+                                                         {"-o", "x", "-f", "", trace},
+                                                         {"-o", "x", "-u", "natural", trace},
+                                                         {"-o", "x", "--layers", "0", trace},
+                                                         {"-o", "x", "--layers", "9", trace},
+                                                         {"-o", "x", "--units", "4097", trace},
+                                                         {"-o", "x", "--units", "1x", trace},
+                                                         {"-o", "x", "--embedding=", trace},
+                                                         {"-o", "x", "--epochs", "-1", trace},
+                                                         {"-o", "x", "--epochs", "1e3", trace},
+                                                         {"-o", "x", "--batch", "4294967297", trace},
+                                                         {"-o", "x", "--keep", "99999999999999999999", trace},
+                                                         {"-o", "x", "--window", "0", trace},
+                                                         {"-o", "x", "--hop", "101", trace},
+                                                         {"-o", "x", "-j", "0", trace},
+                                                         {"-o", "x", "-s", "-1", trace},
+                                                         {"-o", "x", "-s", "18446744073709551616", trace},
+                                                         {"-o", "x", "--learning-rate", "0", trace},
+                                                         {"-o", "x", "--learning-rate", "nan", trace},
+                                                         {"-o", "x", "--dropout", "1", trace},
+                                                         {"-o", "x", "--dropout", "-0.1", trace},
+                                                         {"-o", "x", "-q", "0", trace},
+                                                         {"-o", "x", "-q", "1.1", trace},
+                                                         {"-o", "x", "-q", "", trace},
+                                                         {"-o", "x", "--margin", "inf", trace},
+                                                         {"-o", "x", "--margin", "-1", trace}}) {
+                Result r = run(train, a);
+
+                expect_error(r, {"Try 'cosmos-train --help'"});
+        }
         Arguments many = {"--replay", trace};
         for (int i = 0; i < 300; i++)
                 many.insert(many.end(), {"-c", "name"});
@@ -266,6 +308,67 @@ TEST(Cli, AnEmptyListIsNotEverything)
 
                         EXPECT_EQ(r.status, 2) << option << " '" << list << "': " << r.err;
                 }
+}
+
+/* ---- cosmos-train ------------------------------------------------------------------------- */
+
+/* What the help of cosmos-train says behind "Default: " of an option. */
+static std::string default_of(const std::string &help, const std::string &option)
+{
+        const size_t at = help.find(" --" + option + " "), from = help.find("Default: ", at);
+
+        EXPECT_NE(at, std::string::npos) << option;
+        if (from == std::string::npos)
+                return "";
+        return help.substr(from + 9, help.find('\n', from) - from - 9);
+}
+
+TEST(CliTrain, TheHelpSaysTheDefaultsThatThereAre)
+{
+        const std::string help = run(train, {"--help"}).out;
+        char scheme[COSMOS_TOKEN_SCHEME_TEXT];
+        cosmos_trainer_options o;
+
+        cosmos_trainer_options_init(&o);
+        EXPECT_EQ(default_of(help, "fields"), cosmos_token_scheme_text(&o.tokens, scheme, sizeof(scheme)));
+        EXPECT_TRUE(contains(help, "chunks of " + std::to_string(o.length) + " calls"));
+        EXPECT_EQ(o.threads, 0u) << "one for each processor";
+        for (const auto &[option, value] :
+             std::vector<std::pair<const char *, double>>{{"layers", o.n_layers},
+                                                          {"units", o.units[0]},
+                                                          {"embedding", o.embedding},
+                                                          {"epochs", o.epochs},
+                                                          {"batch", o.batch},
+                                                          {"learning-rate", o.learning_rate},
+                                                          {"dropout", o.dropout},
+                                                          {"keep", o.keep},
+                                                          {"seed", static_cast<double>(o.seed)},
+                                                          {"window", o.window},
+                                                          {"hop", o.hop},
+                                                          {"quantile", o.quantile},
+                                                          {"margin", o.margin}}) {
+                const std::string said = default_of(help, option);
+
+                EXPECT_EQ(std::strtod(said.c_str(), nullptr), value) << "--" << option << ": " << said;
+                EXPECT_TRUE(!said.empty() && said.find_first_not_of("0123456789.") == std::string::npos) << said;
+        }
+}
+
+TEST(CliTrain, RefusesWhatItCannotLearnFromAndLeavesWhatWasThere)
+{
+        File old("old"), empty(""), few(line(5, "read"));
+
+        expect_error(run(train, {"-o", old.path(), "/none"}), {"/none"});
+        expect_error(run(train, {"-o", old.path(), empty.path()}), {empty.path(), "empty"});
+        expect_error(run(train, {"-o", old.path(), few.path()}), {"1 call", "too few", "at least"});
+        expect_error(run(train, {"-o", old.path(), "-i", "/none", trace}), {"/none"});
+        expect_error(run(train, {"-o", old.path(), "-i", "/", trace}), {"directory"});
+        expect_error(run(train, {"-o", old.path(), "-i", empty.path(), trace}), {empty.path()});
+        expect_error(run(train, {"-o", old.path(), "-i", trace, trace}), {trace});
+        expect_error(run(train, {"-o", "/none/model", trace}), {"/none/model", "can't be written"});
+        expect_error(run(train, {"-o", "/", trace}), {"can't be written"});
+        expect_error(run(train, {"-o", old.path(), "-k", "/none/state", trace}), {"/none/state", "can't be written"});
+        EXPECT_EQ(old.read(), "old");
 }
 
 /* ---- cosmos-score ------------------------------------------------------------------------- */
@@ -977,15 +1080,16 @@ TEST(CliAdaptive, FollowsTheScoresWithinItsBounds)
 int main(int argc, char **argv)
 {
         testing::InitGoogleTest(&argc, argv);
-        if (argc != 6) {
-                fprintf(stderr, "usage: %s COSMOS-COLLECT COSMOS-SCORE MODEL TRACE AUDIT.LOG\n", argv[0]);
+        if (argc != 7) {
+                fprintf(stderr, "usage: %s COSMOS-COLLECT COSMOS-SCORE COSMOS-TRAIN MODEL TRACE AUDIT.LOG\n", argv[0]);
                 return 2;
         }
         collect = argv[1];
         score = argv[2];
-        model = argv[3];
-        trace = argv[4];
-        audit_log = argv[5];
+        train = argv[3];
+        model = argv[4];
+        trace = argv[5];
+        audit_log = argv[6];
         signal(SIGPIPE, SIG_IGN);
         return RUN_ALL_TESTS();
 }
