@@ -211,12 +211,11 @@ venv() {
         printf '%s\n' "$wanted" >"$stamp"
 }
 
-# Meson 1.0 is the oldest that will do; an older distribution's is passed over.
-# To be called with a virtual environment in front.
-need_meson() {
+# Meson 1.0 is the oldest that will do; where the distribution's is older, one in the virtual environment FOLDER.
+need_meson() { # FOLDER
         local version
         version=$(meson --version 2>/dev/null || echo 0)
-        ((${version%%.*} >= 1)) || busy 'installing Meson' pip install --disable-pip-version-check 'meson>=1.0'
+        ((${version%%.*} >= 1)) || { need python3-venv && venv "$1" Meson 'meson>=1.0'; }
 }
 
 # --- Docker ----------------------------------------------------------------------
@@ -336,17 +335,9 @@ docker_stop() {
         docker_tidy
 }
 
-# Can the registry be asked? Any answer will do.
+# Can the registry be reached?
 registry_answers() {
-        python3 - <<'PY'
-import sys, urllib.error, urllib.request
-try:
-    urllib.request.urlopen("https://registry-1.docker.io/v2/", timeout=10)
-except urllib.error.HTTPError:
-    pass
-except Exception:
-    sys.exit(1)
-PY
+        timeout 10 bash -c '</dev/tcp/registry-1.docker.io/443' 2>/dev/null
 }
 
 # debian_image NAME PACKAGE FOLDER: an image of this distribution with one package in it.

@@ -92,7 +92,7 @@ need tcc qemu-user g++-aarch64-linux-gnu || say "without ${MISSING[*]}: the kern
 need libbpf-dev bpftool || say "without ${MISSING[*]}: no bpf backend, and what tests it is skipped"
 export PYTHONDONTWRITEBYTECODE=1
 venv "$BUILD/venv" tests pytest numpy safetensors -r models/requirements.txt
-need_meson
+need_meson "$BUILD/venv"
 # A locale that writes a decimal comma, for the tests that numbers do not follow it.
 if mkdir -p "$BUILD/locale" && localedef -i de_DE -f UTF-8 "$BUILD/locale/de_DE.UTF-8" 2>>"$LOG"; then
         export LOCPATH=$BUILD/locale

@@ -77,8 +77,8 @@ def train(path: str, trace: str, *more: str) -> cosmos.Model:
     """The model of this trace, trained now if it is not there."""
     if not os.path.exists(path):
         script.progress(f"training {path}")
-        script = pathlib.Path(__file__).resolve().parents[1] / "train.py"
-        command = [sys.executable, str(script), trace, "-o", path, *TRAINING, *more]
+        program = pathlib.Path(__file__).resolve().parents[1] / "train.py"
+        command = [sys.executable, str(program), trace, "-o", path, *TRAINING, *more]
         run = subprocess.run(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
         if run.returncode:
             raise BadInput("; ".join(["training failed", *run.stderr.strip().splitlines()[-1:]]))
