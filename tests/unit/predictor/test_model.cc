@@ -320,7 +320,7 @@ TEST(BadModel, ValueOutOfRange)
 
 TEST(BadModel, NewerFormat)
 {
-        for (const char *value : {"2", "10", "4294967297", "99999999999999999999999"}) {
+        for (const char *value : {"3", "10", "4294967297", "99999999999999999999999"}) {
                 Blob b;
 
                 b.set("format", value);
