@@ -250,6 +250,7 @@ def exported(args: argparse.Namespace) -> bytes:
 
     if os.path.isdir(args.source):
         weights, metadata, state = checkpoint.read(args.source)
+        metadata["cosmos.curve"] = json.dumps(state.curve)
         return serialise(weights, {**metadata, "cosmos.prior_mean": repr(state.best)})
     weights, header = load_keras(args.source)
     if args.like:

@@ -241,7 +241,7 @@ def exported_is(folder, model, path):
     assert all((mine[name] == theirs[name]).all() for name in theirs)
     assert said == {key: value for key, value in of_theirs.items() if key in said}
     assert {key[len("cosmos.") :] for key in of_theirs.keys() - said.keys()} == {
-        "threshold", "quantile", "threshold_rule",
+        "threshold", "quantile", "threshold_n", "threshold_spread", "threshold_rule", "report",
     }  # fmt: skip
 
 
