@@ -181,13 +181,12 @@ static void put_head(struct card *c)
         cosmos__page_put(
             &c->page,
             "\n\n"
-            "A language model of system calls. It gives each call of a %s the probability that it has after those "
-            "before it; a window of %u calls that is unlikely on the whole gets a high score. It is for `cosmos-score` "
-            "and libcosmos, to say where the containers that it was trained on do something that they did not do then. "
-            "What is unlikely need not be an attack: a new version, a rare backup or another load is as new to it. And "
-            "an intruder who makes the usual calls in their usual order is not seen. It says nothing of other "
-            "services, "
-            "nor of calls that were collected in another way than its traces were.\n\n"
+            "A language model of system calls: it gives each call of a %s the probability that it has after those "
+            "before it, and a window of %u calls that is unlikely on the whole gets a high score. Intended use: "
+            "`cosmos-score` and libcosmos, which say where containers like those that it was trained on do what these "
+            "did not do then. Limits: unlikely is not malicious, and a new version, a rare backup or another load is "
+            "as new to it as an attack. An intruder who makes the usual calls in their usual order is not seen. It has "
+            "nothing to say of other services, nor of calls that were collected in another way than those below.\n\n"
             "| file | |\n|---|---|\n",
             cosmos_unit_name(c->info.unit), c->info.window);
         put_row(c, "SHA-256", c->sha256);

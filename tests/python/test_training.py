@@ -57,7 +57,8 @@ def test_from_traces_to_verdicts(normal, trace, tmp_path):
     assert report["theta"] == model.info["threshold"] and report["windows"] == model.info["threshold_n"]
     assert report["interval"][0] <= report["quantile"] and report["interval"][1] is None
     assert json.loads(model.metadata("cosmos.training"))["batch"] == 64
-    for said in (hashlib.sha256(out.read_bytes()).hexdigest(), trained_on["traces"][1]["sha256"], f"{len(curve)} epochs; "):
+    digests = hashlib.sha256(out.read_bytes()).hexdigest(), trained_on["traces"][1]["sha256"]
+    for said in (*digests, f"{len(curve)} epochs; "):
         assert said in card
     assert plot.startswith("<svg ") and "](model.bin.svg)" in card
     assert cosmos.Threshold.of_model(model).adaptive().info["adaptive"]
