@@ -113,15 +113,20 @@ static void put_axes(struct cosmos__page *svg, const struct scale *s)
                          (TOP + BOTTOM) / 2);
 }
 
-static void put_rates(struct cosmos__page *svg, const struct scale *s, const struct cosmos__curve_point *points,
+/* Whether there is any. */
+static bool put_rates(struct cosmos__page *svg, const struct scale *s, const struct cosmos__curve_point *points,
                       size_t n)
 {
+        bool lowered = false;
+
         for (size_t i = 1; i < n; i++)
                 if (points[i].rate > 0 && points[i].rate < points[i - 1].rate) {
                         const double x = x_of(s, (points[i - 1].epoch + (double)points[i].epoch) / 2);
 
                         put_line(svg, "rate", (double[]){x, TOP}, (double[]){x, BOTTOM});
+                        lowered = true;
                 }
+        return lowered;
 }
 
 static void put_curve(struct cosmos__page *svg, const struct scale *s, const struct cosmos__curve_point *points,
@@ -139,7 +144,7 @@ static void put_curve(struct cosmos__page *svg, const struct scale *s, const str
         cosmos__page_put(svg, "\"/>\n");
 }
 
-static void put_legend(struct cosmos__page *svg)
+static void put_legend(struct cosmos__page *svg, bool lowered)
 {
         static const struct {
                 const char *class, *text;
@@ -150,7 +155,7 @@ static void put_legend(struct cosmos__page *svg)
             {"rate", "the learning rate is lowered", LEFT + 300},
         };
 
-        for (size_t i = 0; i < ARRAY_SIZE(all); i++) {
+        for (size_t i = 0; i < ARRAY_SIZE(all) - !lowered; i++) { /* the last one only where it is */
                 put_line(svg, all[i].class, (double[]){all[i].x, 22}, (double[]){all[i].x + 34, 22});
                 cosmos__page_put(svg, "<text x=\"%d\" y=\"26\">%s</text>\n", all[i].x + 42, all[i].text);
         }
@@ -163,6 +168,7 @@ void cosmos__plot(struct cosmos__page *svg, const struct cosmos__curve_point *po
             .x_high = MAX(points[n - 1].epoch, points[0].epoch + 1),
             .y_high = 1e-3, /* so that there is a range, however good the model is */
         };
+        bool lowered;
 
         for (size_t i = 0; i < n; i++)
                 s.y_high = fmax(s.y_high, fmax(points[i].loss, points[i].held_out));
@@ -172,9 +178,9 @@ void cosmos__plot(struct cosmos__page *svg, const struct cosmos__curve_point *po
                          "<rect class=\"page\" width=\"%d\" height=\"%d\"/>\n",
                          WIDTH, HEIGHT, WIDTH, HEIGHT, style, WIDTH, HEIGHT);
         put_axes(svg, &s);
-        put_rates(svg, &s, points, n);
+        lowered = put_rates(svg, &s, points, n);
         put_curve(svg, &s, points, n, false);
         put_curve(svg, &s, points, n, true);
-        put_legend(svg);
+        put_legend(svg, lowered);
         cosmos__page_put(svg, "</svg>\n");
 }

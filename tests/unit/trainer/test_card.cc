@@ -226,6 +226,7 @@ TEST(Card, CurvesThatAreOdd)
                 const Card card = card_of(folder, b);
                 expect_well_formed(card.plot);
                 EXPECT_LT(count(card.plot, "<text"), 40u) << value;
+                EXPECT_FALSE(contains(card.plot, "learning rate"));
                 EXPECT_TRUE(contains(card.text, "card.svg"));
         }
 }
