@@ -67,11 +67,17 @@ def surprise(vocab_size: int, smoothing: float) -> float:
     return math.log(vocab_size / smoothing)
 
 
-def quantile_of(scores: np.ndarray, quantile: float) -> float:
+def false_alarms_later(scores: np.ndarray, quantile: float) -> float:
+    """Of scores in order of time, the share of the later half above the quantile of the earlier half."""
+    half = len(scores) // 2
+    return float(np.mean(scores[half:] > cosmos.fit_threshold(scores[:half], quantile)))
+
+
+def fit(scores: np.ndarray, quantile: float) -> cosmos.Fit:
     """The library's quantile, of scores enough to speak of one."""
     if len(scores) < MIN_SCORES:
         raise BadInput(
             f"only {len(scores)} windows lie in the last part of the traces and calibration needs {MIN_SCORES}: "
             "collect for longer, or take a smaller --window and --hop"
         )
-    return cosmos.fit_threshold(scores, quantile)
+    return cosmos.fit_quantile(scores, quantile)

@@ -36,6 +36,7 @@ class State:
     calls: int = 0
     best: float = math.inf  # mean NLL on the second part after the best epoch
     without: int = 0  # epochs since a gain
+    curve: list = dataclasses.field(default_factory=list)  # cosmos.curve: a dict for each whole epoch
 
 
 class Checkpoint:

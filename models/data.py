@@ -47,6 +47,7 @@ class Data:
     call_set: str = "all"  # which calls were collected
     unit: str = "process"  # what a sequence is
     frequency: Optional[np.ndarray] = None  # float32 [calls], where the scheme has it
+    images: Sequence[str] = ()  # of the containers
 
     def frequencies(self, begin: int, end: int) -> np.ndarray:
         """float32 [end - begin]: those of the calls before these, 0 before a sequence's first."""
@@ -102,7 +103,13 @@ def read(
         corpus.call_set,
         corpus.unit,
         corpus.frequency,
+        [_utf8(image) for image in corpus.images],
     )
+
+
+def _utf8(text: str) -> str:
+    """Bytes that are no UTF-8 are no JSON either."""
+    return text.encode("utf-8", "replace").decode()
 
 
 def _blocks(begin: int, end: int) -> range:

@@ -32,9 +32,14 @@ except ImportError as e:
 
 import fields
 
-DTYPES = {"F32": "<f4", "I8": "i1"}
+DTYPES = {"F32": "<f4", "U16": "<u2", "I8": "i1"}  # from the widest to the narrowest
+NARROW = {np.dtype(np.uint16): "U16", np.dtype(np.int8): "I8"}  # anything else is written as F32
+# What the C trainer keeps of calls that were learnt, to learn them again.
+KEPT = ("kept.tokens", "kept.frequency")
 # The tensors of each kind of layer, as Keras orders them.
 PARTS = {"embedding": ["weight"], "lstm": ["kernel", "recurrent_kernel", "bias"], "dense": ["kernel", "bias"]}
+# Beginnings of the keys that say what came of weights, and nothing of others.
+OF_WEIGHTS = ("cosmos.threshold", "cosmos.quantile", "cosmos.curve", "cosmos.report")
 SIDE = "cosmos-header.json"  # in a .keras file: the header of the model file that it is of
 
 
@@ -86,12 +91,13 @@ def assign(model, weights: Dict[str, np.ndarray]) -> None:
 
 
 def serialise(weights: Dict[str, np.ndarray], metadata: Dict[str, str]) -> bytes:
-    """A safetensors file: header length, JSON header, tensors without gaps in order of name; those of int8
-    behind all others, which must begin at multiples of 4 bytes."""
+    """A safetensors file: header length, JSON header, tensors without gaps in order of name; the narrow types
+    behind the wide ones, so that each begins at a multiple of its size."""
     header: Dict[str, object] = {"__metadata__": dict(sorted(metadata.items()))}
     data, at = [], 0
-    for name, value in sorted(weights.items(), key=lambda item: (item[1].dtype == np.int8, item[0])):
-        dtype = "I8" if value.dtype == np.int8 else "F32"
+    dtypes = {name: NARROW.get(value.dtype, "F32") for name, value in weights.items()}
+    for name, value in sorted(weights.items(), key=lambda item: (list(DTYPES).index(dtypes[item[0]]), item[0])):
+        dtype = dtypes[name]
         raw = np.asarray(value, DTYPES[dtype]).tobytes()
         header[name] = {"dtype": dtype, "shape": list(value.shape), "data_offsets": [at, at + len(raw)]}
         data.append(raw)
@@ -102,7 +108,7 @@ def serialise(weights: Dict[str, np.ndarray], metadata: Dict[str, str]) -> bytes
 
 
 def parse(data: bytes) -> Tuple[Dict[str, np.ndarray], Dict[str, str]]:
-    """Weights and metadata of a file that the library has found good; nothing is checked again."""
+    """Tensors and metadata of a file that the library has found good; nothing is checked again."""
     begin = 8 + int.from_bytes(data[:8], "little")
     header = json.loads(data[8:begin])
     metadata = header.pop("__metadata__")
@@ -113,14 +119,24 @@ def parse(data: bytes) -> Tuple[Dict[str, np.ndarray], Dict[str, str]]:
     return weights, metadata
 
 
+def without_kept(weights: Dict[str, np.ndarray], metadata: Dict[str, str]):
+    """The same without what the C trainer keeps in a file: weights and metadata. It is no part of the network, so
+    whoever makes other weights, or another file of them, leaves it out."""
+    if KEPT[0] not in weights:
+        return weights, metadata
+    weights = {name: value for name, value in weights.items() if name not in KEPT}
+    metadata = {key: value for key, value in metadata.items() if key != "cosmos.kept"}
+    return weights, {**metadata, "cosmos.format": "1"}
+
+
 @dataclasses.dataclass
 class ModelFile:
-    """A model file of float32 weights, as it is read."""
+    """A model file of float32 weights, as it is read, but for what the C trainer keeps in it."""
 
     weights: Dict[str, np.ndarray]
     metadata: Dict[str, str]
     header: bytes  # all that stands before the tensors
-    sha256: str
+    sha256: str  # of the file as it is
 
 
 def load(path: str) -> ModelFile:
@@ -136,8 +152,12 @@ def load(path: str) -> ModelFile:
     if metadata.get("cosmos.precision", "f32") != "f32":
         precision = metadata["cosmos.precision"]
         raise BadInput(f"{path} is of {precision} weights: take the float32 file that it was made of")
+    sha256 = hashlib.sha256(data).hexdigest()
+    if KEPT[0] in weights:
+        weights, metadata = without_kept(weights, metadata)
+        data = serialise(weights, metadata)
     header = data[: 8 + int.from_bytes(data[:8], "little")]
-    return ModelFile(weights, metadata, header, hashlib.sha256(data).hexdigest())
+    return ModelFile(weights, metadata, header, sha256)
 
 
 def with_header(weights: Dict[str, np.ndarray], header: bytes) -> bytes:
@@ -230,6 +250,7 @@ def exported(args: argparse.Namespace) -> bytes:
 
     if os.path.isdir(args.source):
         weights, metadata, state = checkpoint.read(args.source)
+        metadata["cosmos.curve"] = json.dumps(state.curve)
         return serialise(weights, {**metadata, "cosmos.prior_mean": repr(state.best)})
     weights, header = load_keras(args.source)
     if args.like:
@@ -242,9 +263,7 @@ def exported(args: argparse.Namespace) -> bytes:
     contents = with_header(weights, header)
     if not args.like:
         return contents
-    metadata = parse(contents)[1]
-    for key in ("cosmos.threshold", "cosmos.quantile", "cosmos.threshold_rule"):
-        metadata.pop(key, None)  # it was of other weights
+    metadata = {key: value for key, value in parse(contents)[1].items() if not key.startswith(OF_WEIGHTS)}
     return serialise(weights, metadata)
 
 

@@ -43,7 +43,9 @@ def columns(matrix: np.ndarray):
 
 
 def quantise(weights, metadata):
-    """Weights and metadata of an int8 file, from those of a float32 one."""
+    """Weights and metadata of an int8 file, from those of a float32 one. What that keeps to be learnt again is left
+    out: int8 weights can't be learnt on."""
+    weights, metadata = export.without_kept(weights, metadata)
     found = {}
     for name, value in weights.items():
         if _QUANTISED.fullmatch(name):

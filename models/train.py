@@ -89,6 +89,9 @@ def arguments() -> argparse.Namespace:
     p.add_argument("traces", nargs="+", metavar="TRACE", help="trace.jsonl or audit.log, of normal life only")
     p.add_argument("-o", "--output", required=True, metavar="FILE", help="the model file to write")
     p.add_argument(
+        "--card", metavar="FILE", help="the model card to write, with its plot beside it (default: that of -o, and .md)"
+    )
+    p.add_argument(
         "--container", action="append", default=[], metavar="C", help="only this name, id or image (repeatable)"
     )
     p.add_argument("--init", metavar="MODEL", help="go on from this model file: its shape, vocabulary and weights")
@@ -359,8 +362,8 @@ class Trainer:
         self.optimizer.learning_rate = self.learning_rate / 2
 
 
-def fit(trainer, parts, epochs, state, checkpoint, curves, progress) -> float:
-    """Train until the second part gains no more; the best weights' mean NLL there. `parts`: chunks of the first
+def fit(trainer, parts, epochs, state, checkpoint, curves, progress) -> State:
+    """Train until the second part gains no more; the state after it. `parts`: chunks of the first
     part and of the second; `checkpoint`, `curves`: None, or where to keep them."""
     train, stop = parts
     n = max(4 * trainer.batch, min(EPOCH, 4 * len(train)))
@@ -382,18 +385,39 @@ def fit(trainer, parts, epochs, state, checkpoint, curves, progress) -> float:
                 curves.add(
                     state.epoch, {"loss": loss, "held-out loss": value, "learning rate": trainer.learning_rate}
                 )
+            point = {"epoch": state.epoch, "loss": loss, "held_out": value, "learning_rate": trainer.learning_rate}
             without = 0 if value < state.best - GAIN else state.without + 1
             if value < state.best:
                 trainer.keep_best()
             if without:
                 trainer.slow_down()
-            state = State(epoch=state.epoch + 1, best=min(value, state.best), without=without)
+            state = State(
+                epoch=state.epoch + 1,
+                best=min(value, state.best),
+                without=without,
+                curve=[*state.curve, point],
+            )
             if checkpoint:
                 checkpoint.save(state)
-    return state.best
+    return state
 
 
-def describe(data, args, start) -> dict:
+def training(args, batch) -> dict:
+    """What was chosen: the keys that the C trainer has too, and what only this one does."""
+    return {
+        "optimizer": "Adam",
+        "batch": batch,
+        "length": traces.CHUNK,
+        "epochs_at_most": args.epochs,
+        "epoch_chunks_at_most": max(EPOCH, 4 * batch),
+        "learning_rate": args.learning_rate,
+        "label_smoothing": SMOOTHING,
+        "margin": args.margin,
+        "unknown_inputs": UNKNOWN,
+    }
+
+
+def describe(data, args, start, batch) -> dict:
     """The metadata that is known before training."""
     import keras
     import tensorflow
@@ -405,7 +429,12 @@ def describe(data, args, start) -> dict:
         "python": platform.python_version(),
         "tensorflow": tensorflow.__version__,
     }
-    trained_on = {"calls": len(data.tokens), "sequences": len(data.offsets) - 1, "traces": data.traces}
+    trained_on = {
+        "calls": len(data.tokens),
+        "sequences": len(data.offsets) - 1,
+        "traces": data.traces,
+        "images": data.images,
+    }
     if start:
         trained_on["init"] = start.sha256
     return {
@@ -424,6 +453,7 @@ def describe(data, args, start) -> dict:
         "cosmos.source": data.source,
         "cosmos.calls": data.call_set,
         "cosmos.trained_on": json.dumps(trained_on),
+        "cosmos.training": json.dumps(training(args, batch)),
         "cosmos.seed": str(args.seed),
         "cosmos.versions": json.dumps(versions),
     }
@@ -482,10 +512,10 @@ def begin(args, trainer, team, side):
 
 
 def train(args, team, data, parts, start, progress):
-    """The best weights, their mean NLL on the second part, and the metadata of the model."""
+    """The best weights, the state after the last epoch, and the metadata of the model."""
     counts = traces.counts(data, parts[0].spans)
     trainer = Trainer(team, data, args, counts, start)
-    metadata = describe(data, args, start)
+    metadata = describe(data, args, start, trainer.batch)
     side = {"settings": settings(data, args, start, trainer.batch), "metadata": metadata}
     state, checkpoint = begin(args, trainer, team, side)
     if (state.epoch, state.step) != (1, 0):
@@ -494,43 +524,74 @@ def train(args, team, data, parts, start, progress):
         state.best = trainer.mean_nll(parts[1])
         progress.line(f"{args.init}: held-out loss {state.best:.3f} before anything is learnt")
     curves = Curves(teams.quiet(), args.tensorboard) if args.tensorboard and team.chief else None
-    mean = fit(trainer, parts, args.epochs, state, checkpoint, curves, progress)
+    state = fit(trainer, parts, args.epochs, state, checkpoint, curves, progress)
     team.leave()
-    return trainer.best_weights(), mean, metadata
+    return trainer.best_weights(), state, metadata
 
 
-def report(args, data, bounds, mean, scores, quantile, theta, size) -> None:
+def unigram_perplexity(data, bounds) -> float:
+    """On the second part, by the frequency of calls in the first alone."""
     counts, later = traces.counts(data, bounds[:, 0:2]), traces.counts(data, bounds[:, 1:3])
-    unigram = -(np.log((counts + 1) / (counts + 1).sum()) * later).sum() / later.sum()
+    return math.exp(-(np.log((counts + 1) / (counts + 1).sum()) * later).sum() / later.sum())
+
+
+def results(args, data, bounds, state, scores, of) -> dict:
+    """cosmos.report. `of`: the fit to the scores."""
+    return {
+        "perplexity": math.exp(state.best),
+        "unigram_perplexity": unigram_perplexity(data, bounds),
+        "theta": of.theta + args.margin * calibrate.surprise(len(data.vocab), SMOOTHING),
+        "quantile": of.theta,
+        "interval": [end if math.isfinite(end) else None for end in (of.lower, of.upper)],
+        "false_alarms_later": calibrate.false_alarms_later(scores, args.quantile),
+        "windows": len(scores),
+        "epochs": len(state.curve),
+    }
+
+
+def report(args, came_of_it, scores, size) -> None:
+    theta = came_of_it["theta"]
     few = ", so few that it is the highest" if len(scores) * (1 - args.quantile) < 1 else ""
     layers = ", ".join(map(str, args.units))
     print(f"{args.output}: LSTM of {layers}, {size / 1024:.0f} KiB")
-    print(f"  perplexity  {math.exp(mean):.2f} on later calls; by the frequency of calls alone {math.exp(unigram):.2f}")
+    perplexities = [came_of_it[key] for key in ("perplexity", "unigram_perplexity")]
+    print("  perplexity  {:.2f} on later calls; by the frequency of calls alone {:.2f}".format(*perplexities))
     print(f"  normal      median {np.median(scores):.4f}, highest {scores.max():.4f} nats a call")
-    print(f"  quantile    {quantile:.4f} ({args.quantile:g} of {len(scores)} later windows{few})")
+    print(f"  quantile    {came_of_it['quantile']:.4f} ({args.quantile:g} of {len(scores)} later windows{few})")
     print(f"  threshold   {theta:.4f} (room for {args.margin:.0%} more calls that were never seen)")
     print(f"  above it    {np.mean(scores > theta):.2%} of these windows")
 
 
-def finish(args, data, bounds, weights, mean, metadata, progress) -> None:
-    """Find the threshold, write the model."""
+def finish(args, data, bounds, weights, state, metadata, progress) -> None:
+    """Find the threshold, write the model and its card."""
     progress.within("calibrating")
-    metadata["cosmos.prior_mean"] = repr(mean)
+    metadata["cosmos.prior_mean"] = repr(state.best)
+    metadata["cosmos.curve"] = json.dumps(state.curve)
     model = cosmos.Model.from_bytes(export.serialise(weights, metadata), args.output)
     scores = calibrate.calibration_scores(model, data, bounds)
-    quantile = calibrate.quantile_of(scores, args.quantile)
-    theta = quantile + args.margin * calibrate.surprise(len(data.vocab), SMOOTHING)
-    metadata["cosmos.threshold"] = repr(theta)
-    metadata["cosmos.quantile"] = repr(args.quantile)
-    metadata["cosmos.threshold_rule"] = f"{quantile!r} of {len(scores)} scores, and {args.margin:g} unseen calls"
+    of = calibrate.fit(scores, args.quantile)
+    came_of_it = results(args, data, bounds, state, scores, of)
+    rule = {"quantile": of.theta, "scores": of.n, "margin": args.margin}
+    metadata.update(
+        {
+            "cosmos.threshold": repr(came_of_it["theta"]),
+            "cosmos.threshold_n": str(of.n),
+            "cosmos.threshold_spread": repr(of.spread),
+            "cosmos.quantile": repr(args.quantile),
+            "cosmos.threshold_rule": json.dumps(rule),
+            "cosmos.report": json.dumps(came_of_it),
+        }
+    )
     contents = export.serialise(weights, metadata)
     cosmos.Model.from_bytes(contents, args.output)  # what can't be read back is not written
     export.write(args.output, contents)
+    cosmos.write_card(args.output, args.card)
     progress.within("")
-    report(args, data, bounds, mean, scores, quantile, theta, len(contents))
+    report(args, came_of_it, scores, len(contents))
 
 
 def run(args) -> None:
+    args.card = args.card or f"{args.output}.md"
     progress, again = Progress(), "start the same command on every worker again"
     again += f": it goes on from {args.checkpoint}" if args.checkpoint else " (with --checkpoint it would go on)"
 
@@ -541,7 +602,8 @@ def run(args) -> None:
     # Several workers meet first, so that none waits for one that finds its input bad.
     team = join() if args.strategy == "multiworker" else None
     if team is None or team.chief:
-        export.check_writable(args.output)
+        for path in (args.output, args.card):
+            export.check_writable(path)
     else:
         progress.silent = True
     start = export.load(args.init) if args.init else None
@@ -550,11 +612,11 @@ def run(args) -> None:
     team = team or join()
     parts = traces.Chunks(data, bounds[:, 0:2]), traces.Chunks(data, bounds[:, 1:3])
     try:
-        weights, mean, metadata = train(args, team, data, parts, start, progress)
+        weights, state, metadata = train(args, team, data, parts, start, progress)
     except teams.quiet().errors.OpError as e:
         raise traces.BadInput(f"{team.failure(e)}; {again}" if team.cluster else team.failure(e)) from None
     if team.chief:
-        finish(args, data, bounds, weights, mean, metadata, progress)
+        finish(args, data, bounds, weights, state, metadata, progress)
 
 
 def main() -> int:

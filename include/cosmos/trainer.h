@@ -171,6 +171,16 @@ int cosmos_trainer_save(const cosmos_trainer *trainer, const char *path, struct 
 
 cosmos_trainer *cosmos_trainer_free(cosmos_trainer *trainer);
 
+/*
+ * The card of the model file `model`, whichever trainer has made it: what it was trained on, how, and what came of it,
+ * from the file's metadata (docs/formats-model.md). Markdown to `card`, and the learning curve beside it as SVG, by the
+ * same name with .svg in place of .md, or else behind it. What the metadata do not say, or not in the form that they
+ * should, the card does not say either; without a curve there is no plot. The same file gives the same bytes. Each of
+ * the two is written whole or not at all, the plot first. Errors as of cosmos_model_load_file(), and -errno where one
+ * can't be written.
+ */
+int cosmos_model_card(const char *model, const char *card, struct cosmos_diag *reterr);
+
 #ifdef __cplusplus
 }
 #endif

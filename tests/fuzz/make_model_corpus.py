@@ -91,6 +91,20 @@ def quantised(layers, embedding, vocab, seed=1):
     return header, data
 
 
+def keeping(rows, frequency=(), tokens="name"):
+    """A model that keeps rows of what it has learnt."""
+    header, data = parts([2], 1, 3, tokens=tokens, keys=dict(format="2", kept="100"))
+    flat = [value for row in rows for value in row]
+    for name, dtype, shape, values in (
+        ("kept.frequency", "F32", [len(frequency)], struct.pack("<%df" % len(frequency), *frequency)),
+        ("kept.tokens", "U16", [len(rows), len(rows[0])], struct.pack("<%dH" % len(flat), *flat)),
+    ):
+        if values:
+            header[name] = {"dtype": dtype, "shape": shape, "data_offsets": [len(data), len(data) + len(values)]}
+            data += values
+    return header, data
+
+
 def model(*args, **more):
     return pack(*parts(*args, **more))
 
@@ -120,7 +134,7 @@ def damaged():
     yield "tail", good + b"\0\0\0\0"
     yield "not-json", pack({}, b"").replace(b"{}", b"{]")
     yield "no-metadata", pack({"a": {"dtype": "F32", "shape": [1], "data_offsets": [0, 4]}}, bytes(4))
-    yield "newer-format", model([2], 2, 3, keys=dict(format="2"))
+    yield "newer-format", model([2], 2, 3, keys=dict(format="3"))
     yield "bad-layers", model([2], 2, 3, keys=dict(layers="2,"))
     yield "bad-tokens", model([2], 2, 3, tokens="name", keys=dict(tokens="name,size/third,frequency/1001"))
     yield "bad-vocab", model([2], 2, 3, keys=dict(vocab='["<start>","<unknown>","a\\u0000b"]'))
@@ -146,6 +160,13 @@ def damaged():
     header, data = quantised([2], 2, 3)
     at = header["dense.kernel.scale"]["data_offsets"][0]
     yield "int8-bad-scale", pack(header, bytes(put(bytearray(data), at, -1.0)))
+    header, data = keeping([[0x8000], [2]])
+    patch(header, "kept.tokens", "shape", [1, 2])
+    yield "kept-bad-shape", pack(header, data)
+    patch(header, "kept.tokens", "dtype", "F32")
+    yield "kept-bad-dtype", pack(header, data)
+    header, data = keeping([[0x8000], [2]], [0, 1])
+    yield "kept-stranger", pack(header, data)
     yield "infinity", edit(lambda h, d: put(d, len(d) - 4, float("-inf")))
 
 
@@ -161,6 +182,8 @@ def main():
         "fields": model([1], 1, 3, tokens="name,errno,fd,path,frequency/100"),
         "args": model([1], 1, 2, tokens="name,args"),
         "size": model([1], 1, 2, tokens="name,size/half"),
+        "kept": pack(*keeping([[0x8000, 0], [2, 134], [0x8001, 0]], tokens="name,errno")),
+        "kept-frequency": pack(*keeping([[0x8000], [2]], [0, 0.5], tokens="name,frequency/10")),
         "all-keys": model([2], 2, 3, keys=dict(threshold="2.5", quantile="0.99", source="audit", calls="all", unit="thread")),
         "thresholds": model(
             [2],

@@ -26,6 +26,7 @@ WEIGHTS = {
     "b.i8": np.array([[-127, 0, 127]], np.int8),
     "a.i8": np.array([1, 2, 3], np.int8),
     "a": np.array([0.25], np.float32),
+    "a.u16": np.array([[1], [0x8000], [0xFFFF]], np.uint16),
 }
 PATH = pathlib.Path(__file__).parent / "serialised.bin"
 

@@ -142,6 +142,18 @@ def weights(rng, vocab=len(VOCAB), layers=(5,), embedding=3, tokens="name,errno"
     return {name: rng.normal(0, 0.5, shape).astype(np.float32) for name, shape in shapes.items()}
 
 
+def kept(tokens="name,errno", rows=3):
+    """Tensors and metadata that a model has more where the C trainer has kept some of what it had learnt."""
+    import cosmos
+
+    scheme = cosmos.Scheme(tokens)
+    tensors = {"kept.tokens": np.full((rows, len(scheme.fields)), 2, np.uint16)}
+    tensors["kept.tokens"][0, 0] |= 0x8000
+    if scheme.frequency:
+        tensors["kept.frequency"] = np.linspace(0, 1, rows, dtype=np.float32)
+    return tensors, {"cosmos.format": "2", "cosmos.kept": "1000"}
+
+
 @pytest.fixture
 def model_file(tmp_path):
     """A function: a model with random weights, as a file."""

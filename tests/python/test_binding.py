@@ -11,6 +11,7 @@ import os
 import pathlib
 import subprocess
 import sys
+import xml.etree.ElementTree
 
 import conftest
 import numpy as np
@@ -358,6 +359,24 @@ def test_tokens_that_are_bad(model_file):
             model.nll(bad)
 
 
+def test_model_card(tmp_path, model_file):
+    curve = [{"epoch": 1, "loss": 2.0, "held_out": 1.5, "learning_rate": 0.01}]
+    path = pathlib.Path(model_file(seed_="7", curve=json.dumps(curve), versions=json.dumps({"a|b": "<1>"})))
+    card = tmp_path / "card.md"
+    cosmos.write_card(path, card)
+    text = card.read_text()
+    assert "# Model card: model.bin\n" in text and hashlib.sha256(path.read_bytes()).hexdigest() in text
+    assert "| a\\|b | &lt;1&gt; |\n" in text and "](card.svg)" in text
+    assert xml.etree.ElementTree.parse(tmp_path / "card.svg").getroot().tag == "{http://www.w3.org/2000/svg}svg"
+    with pytest.raises(FileNotFoundError, match="none.bin"):
+        cosmos.write_card(tmp_path / "none.bin", card)
+    with pytest.raises(FileNotFoundError, match="none/card.svg': not written"):
+        cosmos.write_card(path, tmp_path / "none" / "card.md")
+    with pytest.raises(cosmos.InvalidError, match="NUL"):
+        cosmos.write_card(path, "a\0b")
+    assert card.read_text() == text
+
+
 def test_models_that_are_bad(tmp_path, model_file):
     with pytest.raises(FileNotFoundError, match="none.bin"):
         cosmos.Model(tmp_path / "none.bin")
@@ -367,7 +386,7 @@ def test_models_that_are_bad(tmp_path, model_file):
         with pytest.raises(cosmos.FormatError):
             cosmos.Model.from_bytes(whole[:cut])
     with pytest.raises(cosmos.VersionError, match="cosmos.format"):
-        cosmos.Model(model_file(format="2"))
+        cosmos.Model(model_file(format="3"))
     with pytest.raises(cosmos.FormatError, match="cosmos.window"):
         cosmos.Model(model_file(window="0"))
 

@@ -160,7 +160,8 @@ def test_calibration_scores(normal, model_file, monkeypatch):
 
 
 def test_quantile():
-    assert calibrate.quantile_of(np.arange(10.0), 0.5) == 4.0
+    assert calibrate.fit(np.arange(10.0), 0.5).theta == 4.0
     with pytest.raises(traces.BadInput, match="only 9 windows"):
-        calibrate.quantile_of(np.arange(9.0), 0.5)
+        calibrate.fit(np.arange(9.0), 0.5)
+    assert calibrate.false_alarms_later(np.array([1.0, 3, 2, 2, 3, 4, 5]), 1.0) == 0.5
     assert abs(calibrate.surprise(100, 1e-3) - 11.513) < 1e-3

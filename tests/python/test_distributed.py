@@ -98,7 +98,7 @@ def two(tmp_path_factory):
     ends = [end(process) for process in processes]
     assert [status for status, _ in ends] == [0, 0], ends
     assert "epoch 2/2" in ends[0][1] and ends[1][1] == "", "the first one speaks"
-    assert os.listdir(folder) == ["model-0.bin"], "and writes"
+    assert sorted(os.listdir(folder)) == ["model-0.bin", "model-0.bin.md", "model-0.bin.svg"], "and writes"
     return folder / "model-0.bin"
 
 
@@ -241,7 +241,7 @@ def exported_is(folder, model, path):
     assert all((mine[name] == theirs[name]).all() for name in theirs)
     assert said == {key: value for key, value in of_theirs.items() if key in said}
     assert {key[len("cosmos.") :] for key in of_theirs.keys() - said.keys()} == {
-        "threshold", "quantile", "threshold_rule",
+        "threshold", "quantile", "threshold_n", "threshold_spread", "threshold_rule", "report",
     }  # fmt: skip
 
 

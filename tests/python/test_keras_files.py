@@ -40,13 +40,18 @@ def main(monkeypatch, capsys):
     return call
 
 
-def write_model(path, layers=(5,), tokens="name,errno", reserved=0, spread=1.0, **more):
+def write_model(path, layers=(5,), tokens="name,errno", reserved=0, spread=1.0, kept=False, **more):
     import export
 
     vocab = conftest.VOCAB + [f"<reserved-{i}>" for i in range(reserved)]
     weights = conftest.weights(np.random.default_rng(1), len(vocab), layers, 3, tokens)
     metadata = conftest.metadata(vocab, layers, 3, tokens, **{"seed": "1", **more})
-    path.write_bytes(export.serialise({name: spread * value for name, value in weights.items()}, metadata))
+    weights = {name: spread * value for name, value in weights.items()}
+    if kept:
+        tensors, said = conftest.kept(tokens)
+        weights.update(tensors)
+        metadata.update(said)
+    path.write_bytes(export.serialise(weights, metadata))
     return path
 
 
@@ -100,6 +105,28 @@ def test_there_and_back(layers, tokens, changed, tmp_path, main):
     assert metadata["cosmos.seed"] == "1" and "cosmos.threshold" not in metadata
 
 
+def test_what_is_kept_to_be_learnt_again_goes(tmp_path, main):
+    model, plain = write_model(tmp_path / "model.bin", kept=True), write_model(tmp_path / "plain.bin")
+    there, back = tmp_path / "network.keras", tmp_path / "back.bin"
+    for like in ([], ["--like", model]):
+        assert main("import", model, "-o", there)[0] == 0
+        status, said = main("export", there, "-o", back, *like)
+        assert status == 0, said
+        assert back.read_bytes() == plain.read_bytes()
+
+
+def test_results_of_other_weights_go(tmp_path, main):
+    import export
+
+    more = dict(threshold="1.5", quantile="0.9", threshold_n="10", threshold_spread="0.5", report="{}", curve="[]")
+    model = write_model(tmp_path / "model.bin", thresholds='{"a":{"theta":1}}', **more)
+    there, back = tmp_path / "network.keras", tmp_path / "back.bin"
+    assert main("import", model, "-o", there)[0] == 0
+    status, said = main("export", there, "-o", back, "--like", model)
+    assert status == 0, said
+    assert export.parse(back.read_bytes())[1] == export.parse(write_model(tmp_path / "none.bin").read_bytes())[1]
+
+
 def test_what_is_refused(tmp_path):
     import export
     import quantise
@@ -135,7 +162,7 @@ def test_metadata_that_do_not_fit(tmp_path):
 
 
 def test_train_goes_on(normal, tmp_path):
-    model = write_model(tmp_path / "model.bin", reserved=3, window="20", hop="10", spread=0.1)
+    model = write_model(tmp_path / "model.bin", reserved=3, window="20", hop="10", spread=0.1, kept=True)
     out, path = tmp_path / "next.bin", normal()
     process = run("train.py", path, "-o", out, "--init", model, "--epochs", 2)
     assert process.returncode == 0, process.stderr
@@ -145,6 +172,7 @@ def test_train_goes_on(normal, tmp_path):
     assert (info["units"], info["embedding"], info["window"], info["hop"]) == ((5,), 3, 20, 10)
     assert vocab[:6] == tuple(conftest.VOCAB) and len(vocab) == 9 and "recvfrom" in vocab[6:]
     assert len(json.loads(cosmos.Model(out).metadata("cosmos.trained_on"))["init"]) == 64
+    assert cosmos.Model(out).metadata("cosmos.kept") is None and cosmos.Model(out).metadata("cosmos.format") == "1"
 
     fails(run("train.py", path, "-o", out, "--init", model, "--units", 6), "--units 6", "has 5, which must stay")
     fails(run("train.py", path, "-o", out, "--init", model, "--fields", "name"), "has name,errno, which must stay")

@@ -39,6 +39,18 @@ def test_same_bits(tmp_path, layers):
         assert not np.array_equal(cosmos.Model(str(path), isa=isa).nll(tokens), stored.nll(tokens))
 
 
+def test_what_is_kept_to_be_learnt_again_goes(tmp_path):
+    import export
+
+    path, small = model_file(tmp_path / "model.bin", (5,), **{"cosmos.threshold": "1.5"}), tmp_path / "small.bin"
+    assert quantise(path, "-o", small).returncode == 0
+    expected = small.read_bytes()
+    (weights, metadata), (more, said) = export.parse(path.read_bytes()), conftest.kept()
+    path.write_bytes(export.serialise({**weights, **more}, {**metadata, **said}))
+    assert quantise(path, "-o", small).returncode == 0
+    assert small.read_bytes() == expected
+
+
 def test_what_it_takes(tmp_path):
     path, small = model_file(tmp_path / "model.bin", (5,)), tmp_path / "small.bin"
     named = model_file(tmp_path / "named.bin", (5,), **{"cosmos.precision": "f32"})

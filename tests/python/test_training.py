@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """models/train.py as it is used: from traces to a model file, and what goes wrong."""
 
+import hashlib
 import json
+import math
 import os
 import signal
 import subprocess
@@ -46,6 +48,20 @@ def test_from_traces_to_verdicts(normal, trace, tmp_path):
     trained_on = json.loads(model.metadata("cosmos.trained_on"))
     assert len(trained_on["traces"]) == 2 and trained_on["calls"] > 12_000
     assert model.metadata("cosmos.seed") == "5" and "tensorflow" in json.loads(model.metadata("cosmos.versions"))
+
+    card, plot = out.with_name("model.bin.md").read_text(), out.with_name("model.bin.svg").read_text()
+    curve, report = (json.loads(model.metadata(f"cosmos.{key}")) for key in ("curve", "report"))
+    assert [point["epoch"] for point in curve] == list(range(1, report["epochs"] + 1)) and len(curve) > 3
+    assert math.exp(min(point["held_out"] for point in curve)) == pytest.approx(report["perplexity"])
+    assert 1 < report["perplexity"] < report["unigram_perplexity"]
+    assert report["theta"] == model.info["threshold"] and report["windows"] == model.info["threshold_n"]
+    assert report["interval"][0] <= report["quantile"] and report["interval"][1] is None
+    assert json.loads(model.metadata("cosmos.training"))["batch"] == 64
+    digests = hashlib.sha256(out.read_bytes()).hexdigest(), trained_on["traces"][1]["sha256"]
+    for said in (*digests, f"{len(curve)} epochs; "):
+        assert said in card
+    assert plot.startswith("<svg ") and "](model.bin.svg)" in card
+    assert cosmos.Threshold.of_model(model).adaptive().info["adaptive"]
 
     verdicts = [line["verdict"] for line in cosmos.score(model, normal("3.jsonl", seed=3))]
     assert len(verdicts) > 500 and "anomalous" not in verdicts
@@ -100,6 +116,7 @@ def test_bad_input(normal, trace, tmp_path):
     fails(train(few.done(), "-o", out), "100 calls are too few: collect 3667 at least")
     fails(train(few.path, "-o", tmp_path / "none" / "model.bin"), "No such file or directory", "none")
     fails(train(few.path, "-o", tmp_path), "Is a directory")
+    fails(train(few.path, "-o", out, "--card", tmp_path / "none" / "card.md"), "No such file or directory", "card.md")
     for options in (["--hop", "101"], ["--quantile", "0"], ["--units", "x"], ["--layers", "9"], ["--margin", "-1"]):
         run = train(few.path, "-o", out, *options)
         assert run.returncode == 2 and options[0] in run.stderr and "Traceback" not in run.stderr

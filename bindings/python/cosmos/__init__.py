@@ -8,6 +8,7 @@
     for line in cosmos.score(model, "trace.jsonl"):  scored windows with their verdicts
     cosmos.fit_threshold(scores, 0.999)              a threshold from benign scores
     cosmos.Threshold.of_model(model).adaptive()      one that follows the scores
+    cosmos.write_card("model.bin", "model.md")       what a model file says of itself, to read
 
 Numbers are computed by the C library and are the same bits as the command-line
 tools give. What the library has to say goes to the logger "cosmos".
@@ -26,7 +27,7 @@ from .errors import (
     UnavailableError,
     VersionError,
 )
-from .model import Model, isas
+from .model import Model, isas, write_card
 from .sequence import TOKEN_FIELDS, Corpus, Scheme, Vocab, read_corpus
 from .threshold import Fit, Threshold, fit_quantile, fit_threshold
 
@@ -55,4 +56,5 @@ __all__ = [
     "read_trace",
     "score",
     "version",
+    "write_card",
 ]

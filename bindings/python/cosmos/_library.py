@@ -262,6 +262,7 @@ _PROTOTYPES = {
     "session_new": (c_int, [c_void_p, c_void_p, c_void_p]),
     "session_free": (c_void_p, [c_void_p]),
     "predictor_step": (c_int, [c_void_p, c_void_p, c_void_p, c_size_t, c_void_p, c_void_p]),
+    "model_card": (c_int, [c_char_p, c_char_p, c_void_p]),
     "threshold_new_fixed": (c_int, [c_void_p, c_double, c_void_p]),
     "threshold_new_fitted": (c_int, [c_void_p, c_void_p, c_size_t, c_double, c_void_p]),
     "threshold_fit_quantile": (c_int, [c_void_p, c_void_p, c_size_t, c_double, c_double, c_void_p]),

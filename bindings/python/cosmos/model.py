@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from . import errors
-from ._library import ModelInfo, ModelOptions, Owned, error, lib, path_bytes
+from ._library import ModelInfo, ModelOptions, Owned, call, error, lib, path_bytes
 from .sequence import TOKEN_FIELDS, Scheme, Vocab, as_tokens
 
 
@@ -26,6 +26,13 @@ def isas() -> Tuple[str, ...]:
     while name := lib.isa_name(len(names)):
         names.append(name.decode())
     return tuple(names)
+
+
+def write_card(model: Union[str, os.PathLike], card: Union[str, os.PathLike]) -> None:
+    """Write the card of a model file: Markdown to `card`, and the learning curve beside it as SVG, by the same name
+    with .svg in place of .md, or else behind it. What the file does not say is left out; without a curve there is
+    no plot."""
+    call(lib.model_card, path_bytes(model), path_bytes(card))
 
 
 def _options(precision: Optional[str], isa: Optional[str]) -> ModelOptions:

@@ -199,6 +199,30 @@ struct Blob {
                 tensors = all;
         }
 
+        /* What the C trainer keeps of what it has learnt: rows of tokens, each 0x8000 where a piece begins, and where
+         * the scheme has it their frequency. */
+        void keep(const std::vector<float> &tokens, const std::vector<float> &frequency = {})
+        {
+                const auto n = static_cast<uint32_t>(tokens.size());
+                uint32_t columns = 0;
+                uint64_t end = tensors.back().end;
+
+                for (const Field &field : fields_of(options))
+                        columns += field.field >= 0;
+                if (!frequency.empty()) {
+                        const auto rows = static_cast<uint32_t>(frequency.size());
+
+                        tensors.push_back({"kept.frequency", "F32", "[" + std::to_string(rows) + "]", frequency, end,
+                                           end + 4 * frequency.size(), 1, rows});
+                        end = tensors.back().end;
+                }
+                tensors.push_back({"kept.tokens", "U16",
+                                   "[" + std::to_string(n / columns) + "," + std::to_string(columns) + "]", tokens, end,
+                                   end + 2 * tokens.size(), n / columns, columns});
+                set("format", "2");
+                set("kept", "1000");
+        }
+
         Tensor &tensor(const std::string &name)
         {
                 for (Tensor &t : tensors)
@@ -238,8 +262,12 @@ struct Blob {
                         for (float value : t.values) {
                                 uint32_t bits;
 
-                                if (t.dtype == "I8") {
-                                        out += static_cast<char>(static_cast<int>(value));
+                                if (t.dtype != "F32") {
+                                        const int whole = static_cast<int>(value);
+
+                                        out += static_cast<char>(whole);
+                                        if (t.dtype == "U16")
+                                                out += static_cast<char>(whole >> 8);
                                         continue;
                                 }
                                 memcpy(&bits, &value, sizeof(bits));

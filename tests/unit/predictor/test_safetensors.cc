@@ -86,7 +86,8 @@ TEST(SafetensorsWrite, SameBytesAsThePythonWriter)
 
         ASSERT_FALSE(golden.empty());
         EXPECT_EQ(rewritten(golden, {tensor("b.i8", COSMOS__I8, {1, 3}), tensor("z", COSMOS__F32, {2, 3}),
-                                     tensor("a.i8", COSMOS__I8, {3}), tensor("a", COSMOS__F32, {1})}),
+                                     tensor("a.i8", COSMOS__I8, {3}), tensor("a.u16", COSMOS__U16, {3, 1}),
+                                     tensor("a", COSMOS__F32, {1})}),
                   golden);
 }
 
