@@ -112,12 +112,31 @@ static void say_moments(const struct cosmos_trainer_report *r)
 
 /* ---- going on from a model ---------------------------------------------------------------------- */
 
+static void say_spread(const struct train_arguments *a, const struct cosmos_trainer_report *r)
+{
+        const double spread = 100 * r->refused_spread;
+
+        if (r->refused_spread >= DRIFT_SPREAD && r->refused_sequences >= DRIFT_SEQUENCES)
+                cli_say(
+                    "              they lie in %.0f%% of the time and many sequences: it looks like drift, a normal "
+                    "that has changed. Who trusts these traces learns them with --learn-anomalous",
+                    spread);
+        else if (r->refused_spread >= DRIFT_SPREAD)
+                cli_say("              they lie in %.0f%% of the time, but few sequences: something that lives long is "
+                        "not what it was. Look at them before --learn-anomalous: cosmos-score --why %s TRACE",
+                        spread, a->init);
+        else
+                cli_say("              they lie in %.0f%% of the time: it looks like an intrusion, or what happened "
+                        "once. Look at them: cosmos-score --why %s TRACE",
+                        spread, a->init);
+}
+
 static void say_sifted(const struct train_arguments *a, const struct cosmos_trainer_report *r)
 {
         if (r->sifted == 0)
                 return;
-        cli_say("  anomalous   to it, %" PRIu64 " of %" PRIu64 " windows (%.2f%%), in %" PRIu64 " sequences",
-                r->refused, r->sifted, percent(r->refused, r->sifted), r->refused_sequences);
+        cli_say("  anomalous   to it, %" PRIu64 " of %" PRIu64 " windows (%.2f%%); sequences: %" PRIu64, r->refused,
+                r->sifted, percent(r->refused, r->sifted), r->refused_sequences);
         if (r->refused == 0)
                 return;
         if (a->options.learn_anomalous)
@@ -125,15 +144,7 @@ static void say_sifted(const struct train_arguments *a, const struct cosmos_trai
         else
                 cli_say("              with the calls near to them they were left out: %" PRIu64 " calls",
                         r->refused_calls);
-        if (r->refused_spread >= DRIFT_SPREAD && r->refused_sequences >= DRIFT_SEQUENCES)
-                cli_say(
-                    "              they are spread over %.0f%% of the time and many sequences: it looks like drift, "
-                    "a normal that has changed. Who trusts these traces learns them with --learn-anomalous",
-                    100 * r->refused_spread);
-        else
-                cli_say("              they lie in %.0f%% of the time and few sequences, or a short time: it looks "
-                        "like an intrusion, or what happened once. Look at them: cosmos-score --why %s TRACE",
-                        100 * r->refused_spread, a->init);
+        say_spread(a, r);
 }
 
 static void say_continued(const struct train_arguments *a, const struct cosmos_trainer_report *r)

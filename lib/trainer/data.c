@@ -139,7 +139,7 @@ void cosmos__split_free(struct cosmos__split *split)
 
 uint64_t cosmos__pieces_chunks(const struct cosmos__pieces *pieces)
 {
-        return pieces->all[pieces->n].chunks;
+        return pieces->n > 0 ? pieces->all[pieces->n].chunks : 0; /* without any there is no array */
 }
 
 /* The piece that chunk `at` of all is of. */
