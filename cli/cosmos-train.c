@@ -165,6 +165,32 @@ static int read_corpus(cosmos_corpus **ret, struct train_arguments *a, const str
 
 /* ---- training -------------------------------------------------------------------------------------- */
 
+/* Where the card goes: NULL: nowhere, of a model that is no file that could be read. */
+static const char *card_of(const struct train_arguments *a, char buf[static PATH_MAX])
+{
+        struct stat st;
+
+        if (a->card)
+                return a->card;
+        if (stat(a->output, &st) == 0 && !S_ISREG(st.st_mode))
+                return NULL;
+        return snprintf(buf, PATH_MAX, "%s.md", a->output) < PATH_MAX ? buf : NULL;
+}
+
+static int save_card(const struct train_arguments *a)
+{
+        char buf[PATH_MAX];
+        const char *card = card_of(a, buf);
+        struct cosmos_diag diag = {0};
+        int r = card ? cosmos_model_card(a->output, card, &diag) : 0;
+
+        if (r < 0)
+                return cli_fail(r, &diag);
+        if (card)
+                cli_say("%s says what it is", card);
+        return EXIT_OK;
+}
+
 static int save(const struct train_arguments *a, const cosmos_trainer *trainer)
 {
         struct cosmos_diag diag = {0};
@@ -178,7 +204,7 @@ static int save(const struct train_arguments *a, const cosmos_trainer *trainer)
         }
         train_report(a, trainer);
         cli_say("%s is written", a->output);
-        return EXIT_OK;
+        return save_card(a);
 }
 
 static int train(const struct train_arguments *a, const cosmos_corpus *corpus, const struct start *s)
@@ -206,10 +232,14 @@ static int train(const struct train_arguments *a, const cosmos_corpus *corpus, c
 
 static int run(struct train_arguments *a)
 {
+        char buf[PATH_MAX];
+        const char *card = card_of(a, buf);
         struct start s = {0};
         cosmos_corpus *corpus = NULL;
         int r = check_writable(a->output);
 
+        if (r == EXIT_OK && card)
+                r = check_writable(card);
         if (r == EXIT_OK && a->checkpoint)
                 r = check_writable(a->checkpoint);
         if (r == EXIT_OK && a->init)

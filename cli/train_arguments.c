@@ -20,6 +20,9 @@ static const char help[] = "Usage: cosmos-train [OPTION]... -o MODEL TRACE...\n"
                            "is not to be taken for normal.\n"
                            "\n"
                            "  -o, --output MODEL   the file to write\n"
+                           "      --card FILE      the model card to write: what was learnt, how, and what came of\n"
+                           "                       it, in Markdown, with the curve as a plot beside it. Default:\n"
+                           "                       that of MODEL, and .md\n"
                            "  -c, --container C    only this container (name, first digits of the id, image);\n"
                            "                       may be given several times\n"
                            "  -k, --checkpoint FILE\n"
@@ -82,6 +85,7 @@ static const char help[] = "Usage: cosmos-train [OPTION]... -o MODEL TRACE...\n"
 /* Options without a letter. */
 enum {
         VERSION = 256,
+        CARD,
         LEARN_ANOMALOUS,
         LAYERS,
         UNITS,
@@ -110,7 +114,7 @@ static const struct whole {
     {LAYERS, "layers", AT(layers), 1, COSMOS_MODEL_LAYERS_MAX},
     {UNITS, "units", AT(units), 1, COSMOS_MODEL_UNITS_MAX},
     {EMBEDDING, "embedding", AT(embedding), 1, COSMOS_MODEL_UNITS_MAX},
-    {EPOCHS, "epochs", AT(options.epochs), 1, 100000},
+    {EPOCHS, "epochs", AT(options.epochs), 1, 5000},
     {BATCH, "batch", AT(options.batch), 1, 1024},
     {KEEP, "keep", AT(options.keep), 0, 1u << 24},
     {WINDOW, "window", AT(window), 1, 10000},
@@ -227,6 +231,9 @@ static int take_option(int option, struct train_arguments *a)
         case 'k':
                 a->checkpoint = optarg;
                 return EXIT_OK;
+        case CARD:
+                a->card = optarg;
+                return EXIT_OK;
         case 'f':
                 return take_fields(a);
         case 'u':
@@ -314,6 +321,7 @@ int train_arguments_parse(int argc, char **argv, struct train_arguments *ret)
 {
         static const struct option options[] = {
             {"batch", required_argument, NULL, BATCH},
+            {"card", required_argument, NULL, CARD},
             {"checkpoint", required_argument, NULL, 'k'},
             {"container", required_argument, NULL, 'c'},
             {"dropout", required_argument, NULL, DROPOUT},

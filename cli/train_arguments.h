@@ -7,7 +7,7 @@
 
 struct train_arguments {
         struct cli_containers containers;
-        const char *output, *init, *checkpoint; /* the last two NULL: not given */
+        const char *output, *init, *checkpoint, *card; /* the last three NULL: not given */
         char **traces;
         size_t n_traces;
         const char *fields;                             /* NULL: not given */

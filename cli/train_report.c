@@ -152,7 +152,7 @@ static void say_continued(const struct train_arguments *a, const struct cosmos_t
         cli_say("going on from %s", a->init);
         say_sifted(a, r);
         cli_say("  new calls   %" PRIu64 " in the vocabulary", r->new_calls);
-        cli_say("  perplexity  on later calls of these traces %.2f before, %.2f now", r->before, r->perplexity);
+        cli_say("  perplexity  on later calls of these traces %.2f before, %.2f now", r->before, r->after);
         if (isnan(r->kept_before))
                 cli_say("  kept        the model keeps no calls of what it has learnt: whether it has forgotten is not "
                         "known");

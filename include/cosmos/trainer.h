@@ -52,7 +52,7 @@ struct cosmos_trainer_options {
         /* Learning. */
         uint32_t batch;        /* 64 chunks; 1..1024 */
         uint32_t length;       /* 200 calls of a chunk; 2..10000 */
-        uint32_t epochs;       /* 30, at most */
+        uint32_t epochs;       /* 30, at most; 1..5000 */
         uint32_t epoch_chunks; /* 2000, at most */
         double learning_rate;  /* 0.01 */
         double dropout;        /* 0; below 1 */
@@ -156,8 +156,9 @@ struct cosmos_trainer_report {
         uint64_t refused_sequences; /* that they are of */
         double refused_spread; /* share of ten equal stretches of time that they lie in: many, and it is drift rather
                                   than an intrusion */
-        double before;         /* perplexity of the model of `init` on the second and third part */
-        uint64_t new_calls;    /* names that entered the vocabulary */
+        /* Perplexity on chunks of the second part, of the model of `init` and of the new one. */
+        double before, after;
+        uint64_t new_calls;             /* names that entered the vocabulary */
         double kept_before, kept_after; /* perplexity on kept calls that were not rehearsed; NaN: none are kept */
 };
 

@@ -281,6 +281,7 @@ static int report_all(cosmos_trainer *t, struct cosmos_diag *reterr)
         report->unigram_perplexity = exp(t->unigram_nll / later);
         report->fivegram_perplexity = exp(t->fivegram_nll / later);
         report->before = exp(t->before);
+        report->after = exp(t->prior_mean);
         report->kept_before = exp(t->kept_before);
         report->kept_after = exp(t->kept_after);
         t->ngram = cosmos__ngram_free(t->ngram);

@@ -191,7 +191,7 @@ COSMOS_API int cosmos_trainer_checkpoint(const cosmos_trainer *t, const char *pa
         r = cosmos__write_file(path, bytes, size);
         if (r < 0)
                 return cosmos__fail(
-                    reterr, r, "%s: the checkpoint could not be written: %s; an older one is there still",
+                    reterr, r, "%s: the checkpoint could not be written: %s; what was there, if anything, is as it was",
                     cosmos__quote_str(quoted, sizeof(quoted), path), cosmos_strerror(r, text, sizeof(text)));
         return 0;
 }

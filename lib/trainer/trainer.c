@@ -46,7 +46,7 @@ static int check_integers(const struct cosmos_trainer_options *o, struct cosmos_
             {"n_layers", o->n_layers, 1, COSMOS_MODEL_LAYERS_MAX},
             {"batch", o->batch, 1, 1024},
             {"length", o->length, 2, 10000},
-            {"epochs", o->epochs, 1, 100000},
+            {"epochs", o->epochs, 1, 5000},
             {"epoch_chunks", o->epoch_chunks, 1, 1000000},
             {"threads", o->threads, 0, THREADS_MAX},
             {"window", o->window, 1, 10000},
@@ -254,6 +254,7 @@ static double share_of(const cosmos_trainer *t)
         case COSMOS_TRAINER_LEARNING:
                 return (double)t->drawn / (double)t->epoch_chunks;
         case COSMOS_TRAINER_CALIBRATING:
+        case COSMOS_TRAINER_COMPARING:
                 return (double)t->piece / (double)MAX(t->split.parts[t->part].n, (size_t)1);
         case COSMOS_TRAINER_DONE:
                 return 1;
@@ -301,7 +302,7 @@ COSMOS_API int cosmos_trainer_save(const cosmos_trainer *t, const char *path, st
         r = cosmos__write_file(path, t->file, t->file_size);
         if (r < 0)
                 return cosmos__fail(
-                    reterr, r, "%s: the model could not be written: %s; what was there before is there still",
+                    reterr, r, "%s: the model could not be written: %s; what was there, if anything, is as it was",
                     cosmos__quote_str(quoted, sizeof(quoted), path), cosmos_strerror(r, text, sizeof(text)));
         return 0;
 }
