@@ -229,7 +229,7 @@ def test_other_signals_do_too(number, normal, tmp_path):
 def test_a_signal_ends_a_live_trace_and_a_second_one_the_reading(normal, tmp_path):
     """The first is its collector's, too: what has come is learnt."""
     out, text = tmp_path / "model.bin", pathlib.Path(normal()).read_bytes()
-    for signals, status, last in ((1, 0, f"{out} is written"), (2, 130, "interrupted while reading")):
+    for signals, status, last in ((1, 0, f"{out}.md says what it is"), (2, 130, "interrupted while reading")):
         process = subprocess.Popen(
             command("-", "-o", out, *SMALL, "--epochs", 1), stdin=subprocess.PIPE, stderr=subprocess.PIPE
         )
