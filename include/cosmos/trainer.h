@@ -70,7 +70,7 @@ struct cosmos_trainer_options {
         const void *init;
         size_t init_size;
         int learn_anomalous; /* not 0: learn also what the model of `init` finds anomalous */
-        uint32_t keep;       /* 65536 calls, at most, that the model keeps to be learnt again; 0: none */
+        uint32_t keep;       /* 262144 calls, at most, that the model keeps to be learnt again; 0: none */
 };
 
 void cosmos_trainer_options_init(struct cosmos_trainer_options *ret);

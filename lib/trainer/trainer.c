@@ -30,7 +30,7 @@ COSMOS_API void cosmos_trainer_options_init(struct cosmos_trainer_options *ret)
             .hop = 50,
             .quantile = 0.999,
             .margin = 0.08,
-            .keep = 65536,
+            .keep = 262144,
         };
 }
 
