@@ -15,7 +15,6 @@ says how. Status 0: all bars are met; 1: one is not; 2: an error.
 from __future__ import annotations
 
 import argparse
-import dataclasses
 import datetime
 import gzip
 import json
@@ -24,7 +23,7 @@ import pathlib
 import subprocess
 import sys
 import tempfile
-from typing import Dict, List
+from typing import Dict, Iterator, List, Tuple
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
 
@@ -62,14 +61,10 @@ def train(args, name: str, traces: List[str], *more: str) -> cosmos.Model:
     return cosmos.Model(path)
 
 
-def report(model: cosmos.Model) -> dict:
-    return json.loads(model.metadata("cosmos.report") or "{}")
-
-
 # ---- two services ----
 
 
-def lines(path: str):
+def lines(path: str) -> Iterator[str]:
     with (gzip.open if path.endswith(".gz") else open)(path, "rt", encoding="utf-8") as f:
         yield from f
 
@@ -111,14 +106,16 @@ def services(args) -> Dict[str, np.ndarray]:
                 return train(args, f"{name}-{seed}.bin", traces, "--seed", str(seed), *more)
 
             def after(name):
-                return "--init", os.path.join(args.models, f"{name}-{seed}.bin"), "--learn-anomalous"
+                return of(f"{name}-then", [second], "--init", os.path.join(args.models, f"{name}-{seed}.bin"), "--learn-anomalous")
 
+            alone = of("first", [first])
+            of("forgetful", [first], "--keep", "0")
             models = {
-                "the first alone": of("first", [first]),
-                "then the second": of("then", [second], *after("first")),
-                "likewise, but nothing was kept": (of("forgetful", [first], "--keep", "0"), of("forgot", [second], *after("forgetful")))[1],
+                "the first alone": alone,
+                "then the second": after("first"),
+                "likewise, but nothing was kept": after("forgetful"),
                 "both at once": of("both", [first, shifted]),
-            }  # fmt: skip
+            }
             for kind, model in models.items():
                 script.progress(f"seed {seed}: {kind}")
                 found.setdefault(kind, []).append([nll(model, first_later), nll(model, second_later)])
@@ -126,12 +123,6 @@ def services(args) -> Dict[str, np.ndarray]:
 
 
 # ---- an intruder in the stream ----
-
-
-@dataclasses.dataclass
-class Stream:
-    name: str
-    traces: List[adfa_ld.Trace]
 
 
 def auc(normal: np.ndarray, attack: np.ndarray) -> float:
@@ -170,8 +161,7 @@ def number(trace: adfa_ld.Trace) -> int:
 
 
 def poison(args) -> Dict[str, np.ndarray]:
-    """Of each stream [seed, 3]: AUC of a trace's mean and of its highest window, and the share of the intruder's traces
-    that were left out."""
+    """Of each stream [seed, score]: the AUCs."""
     parts = adfa_ld.read(args.archive)
     once, seen = parts["training"][0::2], parts["training"][1::2]
     used = [trace for trace in parts["attack"] if number(trace) % 2]
@@ -192,7 +182,7 @@ def poison(args) -> Dict[str, np.ndarray]:
                 return train(args, f"adfa{name}-{seed}.bin", [trace], "--seed", str(seed), *more)
 
             models = {
-                "before": of("", base),
+                "nothing": of("", base),
                 "clean": of("-clean", clean),
                 "5% intruders": of("-poisoned", mixed),
                 "5% intruders, and told to learn all": of("-all", mixed, "--learn-anomalous"),
@@ -215,7 +205,7 @@ def spread(values: np.ndarray, form: str) -> str:
     return f"{np.mean(values):{form}} ({np.min(values):{form}} to {np.max(values):{form}})"
 
 
-def tell_services(found) -> tuple:
+def tell_services(found) -> Tuple[str, List[bool]]:
     alone, then, both = found["the first alone"], found["then the second"], found["both at once"]
     forgotten, behind = then[:, 0] / alone[:, 0] - 1, then[:, 1] / both[:, 1] - 1
     text = row(["learnt", "first service", "second service"]) + row(["---"] * 3)
@@ -228,7 +218,7 @@ def tell_services(found) -> tuple:
     return text, [np.mean(forgotten) <= FORGOTTEN, np.mean(behind) <= BEHIND]
 
 
-def tell_poison(found) -> tuple:
+def tell_poison(found) -> Tuple[str, List[bool]]:
     text = row(["went on with", "AUC, mean of a trace", "AUC, highest window"]) + row(["---"] * 3)
     for kind, values in found.items():
         text += row([kind, spread(values[:, 0], ".3f"), spread(values[:, 1], ".3f")])
