@@ -111,10 +111,10 @@ static void write_out(const cosmos__real *from, size_t n)
 int main(int argc, char **argv)
 {
         const struct cosmos__training_kernels *kernels;
-        struct cosmos__network *network;
+        struct cosmos__network *network = NULL;
         struct cosmos__pass pass = {0};
         struct cosmos__shape shape;
-        struct cosmos__pool *pool;
+        struct cosmos__pool *pool = NULL;
         uint32_t pieces, steps, batches;
         double clip;
         size_t n;
