@@ -6,7 +6,8 @@
 #include "trainer/trainer.h"
 
 #include "base/base.h"
-#include "trainer/random.h"
+#include "base/hash.h"
+#include "trainer/weights.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -74,13 +75,10 @@ static double real_of(uint64_t bits)
 static int put_settings(const cosmos_trainer *t, json_t *m)
 {
         const struct cosmos_trainer_options *o = &t->options;
-        char layers[COSMOS_MODEL_LAYERS_MAX * 6] = "", tokens[COSMOS_TOKEN_SCHEME_TEXT];
+        char layers[COSMOS__LAYERS_TEXT], tokens[COSMOS_TOKEN_SCHEME_TEXT];
         int r = 0;
 
-        for (uint32_t l = 0; l < t->shape.n_layers; l++)
-                snprintf(layers + strlen(layers), sizeof(layers) - strlen(layers), "%s%u", l ? "," : "",
-                         t->shape.units[l]);
-        r |= json_object_set_new(m, "set.layers", json_string(layers));
+        r |= json_object_set_new(m, "set.layers", json_string(cosmos__layers_text(&t->shape, layers)));
         r |= json_object_set_new(m, "set.tokens",
                                  json_string(cosmos_token_scheme_text(&o->tokens, tokens, sizeof(tokens))));
         r |= put_number(m, "set.embedding", t->shape.embedding);

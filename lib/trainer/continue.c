@@ -30,7 +30,7 @@ static int mismatch(struct cosmos_diag *reterr, const char *what, const char *mo
 
 static const char *text_of(const cosmos_trainer *t, const char *key, const char *absent)
 {
-        const char *text = json_string_value(json_object_get(t->init_metadata, key));
+        const char *text = cosmos_model_metadata(t->init, key);
 
         return text ? text : absent;
 }
@@ -82,33 +82,28 @@ static int check_fit(cosmos_trainer *t, const struct cosmos_model_info *info, st
         return check_vocab(t, reterr);
 }
 
-static int take_shape(cosmos_trainer *t, const struct cosmos_model_info *info, struct cosmos_diag *reterr)
+static void take_shape(cosmos_trainer *t, const struct cosmos_model_info *info)
 {
         struct cosmos_trainer_options *o = &t->options;
 
         o->embedding = info->embedding;
         o->n_layers = info->n_layers;
         memcpy(o->units, info->units, sizeof(o->units));
-        return cosmos_token_scheme_parse(&o->tokens, text_of(t, "cosmos.tokens", "name"), reterr);
+        o->tokens = info->tokens;
 }
 
 int cosmos__continue_open(cosmos_trainer *t, struct cosmos_diag *reterr)
 {
         const struct cosmos_model_options f32 = {.size = sizeof(f32)};
         struct cosmos_model_info info = {.size = sizeof(info)};
-        struct cosmos__safetensors file = {0};
         int r;
 
         r = cosmos_model_load(&t->init, t->options.init, t->options.init_size, "the model to go on from", &f32, reterr);
-        if (r == 0)
-                r = cosmos__safetensors_open(&file, t->options.init, t->options.init_size, reterr);
         if (r < 0)
                 return r;
-        t->init_metadata = json_incref(file.metadata);
-        cosmos__safetensors_close(&file);
         cosmos_model_get_info(t->init, &info);
-        r = check_fit(t, &info, reterr);
-        return r < 0 ? r : take_shape(t, &info, reterr);
+        take_shape(t, &info);
+        return check_fit(t, &info, reterr);
 }
 
 void cosmos__continue_close(cosmos_trainer *t)
@@ -117,7 +112,6 @@ void cosmos__continue_close(cosmos_trainer *t)
         cosmos__kept_free(&t->kept);
         cosmos__buffer_free(&t->refused);
         cosmos_model_unref(t->init);
-        json_decref(t->init_metadata);
         free(t->known);
 }
 
@@ -139,7 +133,7 @@ static int read_tensors(cosmos_trainer *t, const struct cosmos__safetensors *fil
         struct cosmos__kept_found kept;
         int r;
 
-        cosmos__weights_tensors(&tensors, &t->shape, t->calls.fields, cosmos__network_layout(t->network), "");
+        cosmos__weights_tensors(&tensors, &t->shape, t->calls.fields, cosmos__network_layout(t->network));
         cosmos__kept_expect(&kept, file, tensors.all, &tensors.n, t->shape.n_fields, t->shape.frequency);
         r = cosmos__safetensors_find(file, tensors.all, tensors.n, reterr);
         if (r < 0)

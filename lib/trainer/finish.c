@@ -111,11 +111,9 @@ static json_t *report_of(const cosmos_trainer *t)
 
 static int put_network(const cosmos_trainer *t, json_t *m)
 {
-        char layers[COSMOS_MODEL_LAYERS_MAX * 6] = "", tokens[COSMOS_TOKEN_SCHEME_TEXT];
+        char layers[COSMOS__LAYERS_TEXT], tokens[COSMOS_TOKEN_SCHEME_TEXT];
 
-        for (uint32_t l = 0; l < t->shape.n_layers; l++)
-                snprintf(layers + strlen(layers), sizeof(layers) - strlen(layers), "%s%u", l ? "," : "",
-                         t->shape.units[l]);
+        cosmos__layers_text(&t->shape, layers);
         return put(m, "cosmos.format", "1") < 0 || put(m, "cosmos.arch", "lstm") < 0 ||
                        put(m, "cosmos.gates", "ifgo") < 0 || put(m, "cosmos.layers", "%s", layers) < 0 ||
                        put(m, "cosmos.embedding", "%u", t->shape.embedding) < 0 ||
@@ -194,7 +192,7 @@ int cosmos__finish(cosmos_trainer *t, bool with_threshold, struct cosmos_diag *r
                         : 0;
         if (r < 0)
                 return r;
-        cosmos__weights_tensors(&tensors, &t->shape, t->calls.fields, cosmos__network_layout(t->network), "");
+        cosmos__weights_tensors(&tensors, &t->shape, t->calls.fields, cosmos__network_layout(t->network));
         cosmos__weights_set(&tensors, cosmos__network_parameters(t->network));
         memcpy(all, tensors.all, tensors.n * sizeof(*all));
         memcpy(all + tensors.n, kept.all, kept.n * sizeof(*all));

@@ -37,7 +37,7 @@ void cosmos__scan_close(struct cosmos__scan *scan)
 void cosmos__scan_begin(struct cosmos__scan *scan, uint64_t first, uint64_t end)
 {
         cosmos_session_reset(scan->session);
-        scan->first = scan->at = scan->scored = first;
+        scan->first = scan->at = first;
         scan->end = end;
 }
 
@@ -63,7 +63,7 @@ static double score_of(const struct cosmos__scan *scan, uint64_t first)
 
 static int take(struct cosmos__scan *scan, float nll)
 {
-        uint64_t calls;
+        uint64_t calls, first;
 
         scan->ring[(scan->at - scan->first) % scan->info.window] = nll;
         if (scan->on_call)
@@ -71,8 +71,8 @@ static int take(struct cosmos__scan *scan, float nll)
         calls = ++scan->at - scan->first;
         if (scan->at < scan->end && (calls < scan->info.window || (calls - scan->info.window) % scan->info.hop != 0))
                 return 0;
-        scan->scored = scan->at - MIN(calls, (uint64_t)scan->info.window);
-        return scan->on_window(scan->userdata, scan->scored, scan->at, score_of(scan, scan->scored));
+        first = scan->at - MIN(calls, (uint64_t)scan->info.window);
+        return scan->on_window(scan->userdata, first, scan->at, score_of(scan, first));
 }
 
 int cosmos__scan_run(struct cosmos__scan *scan)

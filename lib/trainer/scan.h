@@ -19,7 +19,7 @@ struct cosmos__scan {
         void (*on_call)(void *userdata, uint64_t call, double nll);                   /* may be NULL */
         int (*on_window)(void *userdata, uint64_t first, uint64_t end, double score); /* calls first .. end-1; -errno */
 
-        uint64_t first, at, scored, end; /* of the sequence that is being scanned; at == end: none */
+        uint64_t first, at, end; /* of the sequence that is being scanned; at == end: none */
 };
 
 /* Takes a reference of the model. What there is must be closed also after an error. */

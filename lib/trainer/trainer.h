@@ -50,8 +50,7 @@ struct cosmos_trainer {
         uint64_t *counts;                    /* [vocab] of the first part's calls */
 
         /* Going on from a model. */
-        json_t *init_metadata; /* NULL: from random weights */
-        cosmos_model *init;
+        cosmos_model *init; /* NULL: from random weights */
         struct cosmos__kept kept;
         struct cosmos__buffer refused; /* of struct cosmos__range */
         uint32_t *known;               /* [vocab]: `init` knows a new call as <unknown> */

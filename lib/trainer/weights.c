@@ -25,6 +25,15 @@ void cosmos__shape_init(struct cosmos__shape *ret, uint32_t fields[COSMOS__NETWO
                 }
 }
 
+const char *cosmos__layers_text(const struct cosmos__shape *shape, char buf[static COSMOS__LAYERS_TEXT])
+{
+        size_t n = 0;
+
+        for (uint32_t l = 0; l < shape->n_layers; l++)
+                n += (size_t)snprintf(buf + n, COSMOS__LAYERS_TEXT - n, "%s%u", l ? "," : "", shape->units[l]);
+        return buf;
+}
+
 static void add(struct cosmos__weights_tensors *tensors, const struct cosmos__parameter *p, bool vector,
                 const char *format, ...) cosmos__printf(4, 5);
 
@@ -47,21 +56,20 @@ static void add(struct cosmos__weights_tensors *tensors, const struct cosmos__pa
 }
 
 void cosmos__weights_tensors(struct cosmos__weights_tensors *ret, const struct cosmos__shape *shape,
-                             const uint32_t *fields, const struct cosmos__layout *layout, const char *prefix)
+                             const uint32_t *fields, const struct cosmos__layout *layout)
 {
         ret->n = 0;
         for (uint32_t f = 0; f < shape->n_fields; f++)
-                add(ret, &layout->fields[f], false, "%sembedding.%s.weight", prefix,
-                    cosmos_token_field_name(fields[f]));
+                add(ret, &layout->fields[f], false, "embedding.%s.weight", cosmos_token_field_name(fields[f]));
         if (shape->frequency)
-                add(ret, &layout->frequency, false, "%sembedding.frequency.weight", prefix);
+                add(ret, &layout->frequency, false, "embedding.frequency.weight");
         for (uint32_t l = 0; l < shape->n_layers; l++) {
-                add(ret, &layout->layers[l].kernel, false, "%slstm.%u.kernel", prefix, l);
-                add(ret, &layout->layers[l].recurrent, false, "%slstm.%u.recurrent_kernel", prefix, l);
-                add(ret, &layout->layers[l].bias, true, "%slstm.%u.bias", prefix, l);
+                add(ret, &layout->layers[l].kernel, false, "lstm.%u.kernel", l);
+                add(ret, &layout->layers[l].recurrent, false, "lstm.%u.recurrent_kernel", l);
+                add(ret, &layout->layers[l].bias, true, "lstm.%u.bias", l);
         }
-        add(ret, &layout->dense, false, "%sdense.kernel", prefix);
-        add(ret, &layout->dense_bias, true, "%sdense.bias", prefix);
+        add(ret, &layout->dense, false, "dense.kernel");
+        add(ret, &layout->dense_bias, true, "dense.bias");
 }
 
 void cosmos__weights_set(struct cosmos__weights_tensors *tensors, const float *parameters)

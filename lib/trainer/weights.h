@@ -22,10 +22,13 @@ void cosmos__shape_init(struct cosmos__shape *ret, uint32_t fields[COSMOS__NETWO
                         const struct cosmos_token_scheme *scheme, uint32_t vocab, uint32_t embedding,
                         const uint32_t *units, uint32_t n_layers);
 
-/* The tensors that there are, by name and shape, `prefix` before each name; without data. `layout` must outlive them.
- */
+/* The units of each layer with commas between, as `cosmos.layers` has them. Returns `buf`. */
+#define COSMOS__LAYERS_TEXT (COSMOS__NETWORK_LAYERS_MAX * 6)
+const char *cosmos__layers_text(const struct cosmos__shape *shape, char buf[static COSMOS__LAYERS_TEXT]);
+
+/* The tensors that there are, by name and shape; without data. `layout` must outlive them. */
 void cosmos__weights_tensors(struct cosmos__weights_tensors *ret, const struct cosmos__shape *shape,
-                             const uint32_t *fields, const struct cosmos__layout *layout, const char *prefix);
+                             const uint32_t *fields, const struct cosmos__layout *layout);
 
 /* `parameters`, little-endian, become their data; must outlive them. */
 void cosmos__weights_set(struct cosmos__weights_tensors *tensors, const float *parameters);
