@@ -5,7 +5,9 @@ import importlib.util
 import json
 import os
 import pathlib
+import pty
 import random
+import subprocess
 import sys
 from datetime import datetime, timezone
 
@@ -51,6 +53,25 @@ class Trace:
     def done(self):
         self._file.close()
         return str(self.path)
+
+
+def on_a_terminal(command, limit=None, **streams):
+    """What a person sees of a command that ends well: its standard error is a terminal."""
+    ours, theirs = pty.openpty()
+    process = subprocess.Popen(command, stderr=theirs, **streams)
+    os.close(theirs)
+    seen = b""
+    while True:
+        try:
+            part = os.read(ours, 4096)
+        except OSError:  # the other end is closed
+            break
+        if not part:
+            break
+        seen += part
+    os.close(ours)
+    assert process.wait(limit) == 0, seen
+    return seen.decode()
 
 
 @pytest.fixture

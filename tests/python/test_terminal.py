@@ -3,9 +3,9 @@
 
 import os
 import pathlib
-import pty
 import subprocess
 
+import conftest
 import pytest
 
 TREE = pathlib.Path(__file__).resolve().parents[2]
@@ -16,26 +16,8 @@ pytestmark = pytest.mark.skipif(not SCORE.exists(), reason="no cosmos-score: set
 
 def errors_on_a_terminal(*traces, stdin=None):
     """What a person sees of the traces' scoring."""
-    ours, theirs = pty.openpty()
-    process = subprocess.Popen(
-        [str(SCORE), "-t", "100", str(TREE / "tests/golden/model.bin"), *map(str, traces)],
-        stdin=stdin,
-        stdout=subprocess.DEVNULL,
-        stderr=theirs,
-    )
-    os.close(theirs)
-    seen = b""
-    while True:
-        try:
-            part = os.read(ours, 4096)
-        except OSError:  # the other end is closed
-            break
-        if not part:
-            break
-        seen += part
-    os.close(ours)
-    assert process.wait() == 0, seen
-    return seen.decode()
+    command = [str(SCORE), "-t", "100", str(TREE / "tests/golden/model.bin"), *map(str, traces)]
+    return conftest.on_a_terminal(command, stdin=stdin, stdout=subprocess.DEVNULL)
 
 
 def long_trace(path):

@@ -4,13 +4,13 @@
 import json
 import os
 import pathlib
-import pty
 import re
 import resource
 import signal
 import subprocess
 import time
 
+import conftest
 import pytest
 
 import cosmos
@@ -182,24 +182,11 @@ def test_names_from_outside_do_not_reach_the_terminal(trace, tmp_path):
 
 
 def test_a_line_that_moves_on_a_terminal_only(normal, tmp_path):
-    ours, theirs = pty.openpty()
-    process = subprocess.Popen(command(normal(), "-o", tmp_path / "model.bin", *LONG), stderr=theirs)
-    os.close(theirs)
-    seen = b""
-    while True:
-        try:
-            part = os.read(ours, 4096)
-        except OSError:  # the other end is closed
-            break
-        if not part:
-            break
-        seen += part
-    os.close(ours)
-    assert process.wait(LIMIT) == 0, seen
-    shown = [part for part in seen.decode().split("\r\033[K") if re.match(r"epoch \d/4: (learning|evaluating), ", part)]
+    seen = conftest.on_a_terminal(command(normal(), "-o", tmp_path / "model.bin", *LONG), LIMIT)
+    shown = [part for part in seen.split("\r\033[K") if re.match(r"epoch \d/4: (learning|evaluating), ", part)]
     assert shown, seen
     assert any(re.search(r"loss \d.*perplexity \d.* calls/s, at most \d+ (s|min) left", part) for part in shown), shown
-    assert "\r\033[Kcosmos-train: " in seen.decode(), "the line goes before another comes"
+    assert "\r\033[Kcosmos-train: " in seen, "the line goes before another comes"
 
 
 # ---- interrupted --------------------------------------------------------------------------

@@ -9,12 +9,14 @@
 
 #include <gtest/gtest.h>
 
+#include <dirent.h>
 #include <fcntl.h>
 #include <stdlib.h>
 #include <sys/stat.h>
 #include <unistd.h>
 #include <cinttypes>
 #include <deque>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -198,6 +200,44 @@ class File
                         out.append(block, static_cast<size_t>(n));
                 close(fd);
                 return out;
+        }
+
+      private:
+        std::string name = "/tmp/cosmos-test-XXXXXX";
+};
+
+/* A folder that goes with the object, and the files in it. */
+class Folder
+{
+      public:
+        Folder()
+        {
+                EXPECT_NE(mkdtemp(name.data()), nullptr);
+        }
+        ~Folder()
+        {
+                for (const std::string &file : files())
+                        unlink(at(file).c_str());
+                rmdir(name.c_str());
+        }
+        Folder(const Folder &) = delete;
+        Folder &operator=(const Folder &) = delete;
+
+        std::string at(const std::string &file) const
+        {
+                return name + "/" + file;
+        }
+        std::set<std::string> files() const
+        {
+                std::set<std::string> found;
+                DIR *folder = opendir(name.c_str());
+
+                while (const dirent *entry = readdir(folder))
+                        found.insert(entry->d_name);
+                closedir(folder);
+                found.erase(".");
+                found.erase("..");
+                return found;
         }
 
       private:

@@ -2,7 +2,6 @@
 /* Files that are written whole or not at all. */
 #include "../support.h"
 
-#include <dirent.h>
 #include <limits.h>
 #include <signal.h>
 #include <sys/resource.h>
@@ -18,39 +17,9 @@ using support::File;
 namespace
 {
 
-/* A folder that goes with the object, and what is in it. */
-class Folder
+class Folder : public support::Folder
 {
       public:
-        Folder()
-        {
-                EXPECT_NE(mkdtemp(name.data()), nullptr);
-        }
-        ~Folder()
-        {
-                for (const std::string &file : files())
-                        unlink(at(file).c_str());
-                rmdir(name.c_str());
-        }
-        Folder(const Folder &) = delete;
-        Folder &operator=(const Folder &) = delete;
-
-        std::string at(const std::string &file) const
-        {
-                return name + "/" + file;
-        }
-        std::set<std::string> files() const
-        {
-                std::set<std::string> found;
-                DIR *folder = opendir(name.c_str());
-
-                while (const dirent *entry = readdir(folder))
-                        found.insert(entry->d_name);
-                closedir(folder);
-                found.erase(".");
-                found.erase("..");
-                return found;
-        }
         /* What cosmos__write_file() says. */
         int put(const std::string &file, const std::string &text) const
         {
@@ -60,9 +29,6 @@ class Folder
         {
                 return File::read_all(at(file));
         }
-
-      private:
-        std::string name = "/tmp/cosmos-test-XXXXXX";
 };
 
 using Names = std::set<std::string>;

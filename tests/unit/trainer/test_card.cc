@@ -18,27 +18,9 @@ using support::File;
 namespace
 {
 
-/* A folder that goes with all that is in it. */
-class Folder
+class Folder : public support::Folder
 {
       public:
-        Folder()
-        {
-                EXPECT_NE(mkdtemp(name.data()), nullptr);
-        }
-        ~Folder()
-        {
-                const std::string command = "rm -rf " + name;
-
-                EXPECT_EQ(system(command.c_str()), 0);
-        }
-        Folder(const Folder &) = delete;
-        Folder &operator=(const Folder &) = delete;
-
-        std::string at(const std::string &file) const
-        {
-                return name + "/" + file;
-        }
         std::string put(const std::string &file, const std::string &content) const
         {
                 int fd = open(at(file).c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
@@ -47,9 +29,6 @@ class Folder
                 close(fd);
                 return at(file);
         }
-
-      private:
-        std::string name = "/tmp/cosmos-test-card-XXXXXX";
 };
 
 struct Card {
