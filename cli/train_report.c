@@ -147,10 +147,20 @@ static void say_sifted(const struct train_arguments *a, const struct cosmos_trai
         say_spread(a, r);
 }
 
+static void say_trimmed(const struct cosmos_trainer_report *r)
+{
+        if (r->trimmed_calls > 0)
+                cli_say("  trimmed     %" PRIu64
+                        " more calls were not learnt: it expected them least, and whoever stays "
+                        "below the threshold would be among them",
+                        r->trimmed_calls);
+}
+
 static void say_continued(const struct train_arguments *a, const struct cosmos_trainer_report *r)
 {
         cli_say("going on from %s", a->init);
         say_sifted(a, r);
+        say_trimmed(r);
         cli_say("  new calls   %" PRIu64 " in the vocabulary", r->new_calls);
         cli_say("  perplexity  on later calls of these traces %.2f before, %.2f now", r->before, r->after);
         if (isnan(r->kept_before))

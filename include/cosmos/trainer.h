@@ -11,7 +11,9 @@
  *
  * With the model of `init` it goes on from there: the corpus must have been read with that model's vocabulary
  * (cosmos_corpus_options.vocab, extend). Pieces of what was learnt before, which a model keeps, are learnt again
- * beside the new (rehearsal; Robins 1995), and what the model finds anomalous is left out.
+ * beside the new (rehearsal; Robins 1995), and what the model finds anomalous is left out. Of the rest it does not
+ * learn the stretches of about 1000 calls that the model expects least, up to a tenth of all calls: an intruder who
+ * stays below the threshold is likely to be among them.
  *
  * The same corpus, options and seed give the same model, whatever the number of threads, on all instruction sets but
  * "portable"; also when it was interrupted and resumed.
@@ -69,7 +71,7 @@ struct cosmos_trainer_options {
          */
         const void *init;
         size_t init_size;
-        int learn_anomalous; /* not 0: learn also what the model of `init` finds anomalous */
+        int learn_anomalous; /* not 0: learn all, also what the model of `init` finds anomalous */
         uint32_t keep;       /* 262144 calls, at most, that the model keeps to be learnt again; 0: none */
 };
 
@@ -150,9 +152,10 @@ struct cosmos_trainer_report {
         size_t n_moments;
 
         /* With `init`. */
-        uint64_t sifted;            /* windows that the model of `init` judged */
-        uint64_t refused;           /* of them, found anomalous */
-        uint64_t refused_calls;     /* that were not learnt */
+        uint64_t sifted;        /* windows that the model of `init` judged */
+        uint64_t refused;       /* of them, found anomalous */
+        uint64_t refused_calls; /* that were left out */
+        uint64_t trimmed_calls; /* of the others, the least expected: not learnt, but the threshold is fitted to them */
         uint64_t refused_sequences; /* that they are of */
         double refused_spread; /* share of ten equal stretches of time that they lie in: many, and it is drift rather
                                   than an intrusion */

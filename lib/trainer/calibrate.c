@@ -275,6 +275,8 @@ static int report_all(cosmos_trainer *t, struct cosmos_diag *reterr)
         report->learnt = parts[COSMOS__LEARN].calls;
         report->stopping = parts[COSMOS__STOP].calls;
         report->calibration = parts[COSMOS__CALIBRATE].calls;
+        report->trimmed_calls = cosmos_corpus_calls(t->corpus) - report->refused_calls - report->learnt -
+                                report->stopping - report->calibration;
         report->epochs = t->epoch;
         later = (double)(report->stopping + report->calibration);
         report->perplexity = exp(t->later_nll / later);

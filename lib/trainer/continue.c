@@ -2,7 +2,9 @@
 /*
  * Going on from a model. It must fit the corpus; then the corpus is sifted: each sequence is scored by the model as its
  * detector would, and what is anomalous is left out with all that is near to it, so that whoever is inside already, or
- * wants to be, can't teach the model to expect him.
+ * wants to be, can't teach the model to expect him. Who stays below the threshold is still less expected than most of
+ * normal life: of stretches of sequences, the least expected are not learnt either (trimmed likelihood; Neykov and
+ * Müller 2003). They do count in the second and third part: without them the threshold would drift down.
  */
 #include "trainer/trainer.h"
 
@@ -13,8 +15,10 @@
 #include <errno.h>
 #include <string.h>
 
-#define REACH UINT64_C(1000) /* calls before and behind an anomalous window that are left out too */
-#define STEPS 64             /* of a scan, in one go */
+#define REACH UINT64_C(1000)   /* calls before and behind an anomalous window that are left out too */
+#define STRETCH UINT64_C(1000) /* calls, about, that are trimmed or not together */
+#define TRIMMED 0.1            /* share of all calls, at most. A fifth left nothing to gain (docs/continual.md) */
+#define STEPS 64               /* of a scan, in one go */
 #define PIECES 64
 
 /* ---- the file ----------------------------------------------------------------------------- */
@@ -111,6 +115,8 @@ void cosmos__continue_close(cosmos_trainer *t)
         cosmos__scan_close(&t->sift);
         cosmos__kept_free(&t->kept);
         cosmos__buffer_free(&t->refused);
+        free(t->stretches);
+        free(t->unlearnt);
         cosmos_model_unref(t->init);
         free(t->known);
 }
@@ -165,11 +171,49 @@ int cosmos__continue_parameters(cosmos_trainer *t, struct cosmos_diag *reterr)
 
 /* ---- sifting --------------------------------------------------------------------------------- */
 
+/* The stretches of a sequence are equally long. */
+static uint64_t stretches_of(uint64_t calls)
+{
+        return MAX(calls / STRETCH, UINT64_C(1));
+}
+
+static void begin_stretch(cosmos_trainer *t, uint64_t begin)
+{
+        const uint64_t first = t->sift.first, calls = t->sift.end - first, n = stretches_of(calls);
+
+        if (begin == first)
+                t->sift_stretch = 0;
+        t->stretches[t->n_stretches] = (struct cosmos__stretch){
+            .range = {begin, first + calls * ++t->sift_stretch / n},
+            .score = t->sift.info.prior_count * t->sift.info.prior_mean,
+        };
+}
+
 static void begin_sequence(cosmos_trainer *t)
 {
         const uint64_t *offsets = cosmos_corpus_offsets(t->corpus);
 
         cosmos__scan_begin(&t->sift, offsets[t->sift_sequence], offsets[t->sift_sequence + 1]);
+        begin_stretch(t, t->sift.first);
+}
+
+static uint64_t calls_in(const struct cosmos__range *range)
+{
+        return range->end - range->begin;
+}
+
+static void on_call(void *userdata, uint64_t call, double nll)
+{
+        cosmos_trainer *t = userdata;
+        struct cosmos__stretch *s = &t->stretches[t->n_stretches];
+
+        s->score += nll;
+        if (call + 1 < s->range.end)
+                return;
+        s->score /= (double)calls_in(&s->range) + t->sift.info.prior_count;
+        t->n_stretches++;
+        if (call + 1 < t->sift.end)
+                begin_stretch(t, call + 1);
 }
 
 static int refuse(cosmos_trainer *t, uint64_t begin, uint64_t end)
@@ -194,7 +238,7 @@ static int on_sifted(void *userdata, uint64_t first, uint64_t end, double score)
         const double span = (double)(t->time_max - t->time_min) + 1;
 
         t->report.sifted++;
-        if (!(score > t->sift.info.threshold))
+        if (!t->sift.info.has_threshold || !(score > t->sift.info.threshold))
                 return 0;
         t->report.refused++;
         t->refused_tenths |= 1u << (unsigned)((double)(time - t->time_min) / span * 10);
@@ -209,6 +253,9 @@ static int on_sifted(void *userdata, uint64_t first, uint64_t end, double score)
 static int sift_begin(cosmos_trainer *t, struct cosmos_diag *reterr)
 {
         const int64_t *times = cosmos_corpus_timestamps(t->corpus);
+        const uint64_t *offsets = cosmos_corpus_offsets(t->corpus);
+        const size_t sequences = cosmos_corpus_sequences(t->corpus);
+        uint64_t stretches = 0;
         int r;
 
         t->phase = COSMOS_TRAINER_SIFTING;
@@ -217,20 +264,99 @@ static int sift_begin(cosmos_trainer *t, struct cosmos_diag *reterr)
         r = cosmos__scan_open(&t->sift, t->init, &t->sifted, reterr);
         if (r < 0)
                 return r;
-        if (!t->sift.info.has_threshold) {
+        if (!t->sift.info.has_threshold)
                 cosmos__log(&t->options.log, COSMOS_LOG_WARNING,
                             "the model has no threshold: nothing of the traces is left out as anomalous");
-                return cosmos__learn_begin(t, reterr);
-        }
+        for (size_t i = 0; i < sequences; i++)
+                stretches += stretches_of(offsets[i + 1] - offsets[i]);
+        t->stretches = calloc(stretches, sizeof(*t->stretches));
+        if (!t->stretches)
+                return -ENOMEM;
         t->time_min = t->time_max = times[0];
         for (size_t i = 1; i < cosmos_corpus_calls(t->corpus); i++) {
                 t->time_min = MIN(t->time_min, times[i]);
                 t->time_max = MAX(t->time_max, times[i]);
         }
         t->sift.userdata = t;
+        t->sift.on_call = on_call;
         t->sift.on_window = on_sifted;
         begin_sequence(t);
         return 0;
+}
+
+/* ---- trimming -------------------------------------------------------------------------------- */
+
+static int by_score(const void *a, const void *b)
+{
+        const struct cosmos__stretch *x = a, *y = b;
+
+        if (x->score != y->score)
+                return x->score < y->score ? 1 : -1;
+        return x->range.begin < y->range.begin ? -1 : 1;
+}
+
+static int by_place(const void *a, const void *b)
+{
+        const struct cosmos__range *x = a, *y = b;
+
+        return (x->begin > y->begin) - (x->begin < y->begin);
+}
+
+/* How many of the stretches, of which the least expected come first, are no more than their share. */
+static size_t n_trimmed(const cosmos_trainer *t)
+{
+        const double most = TRIMMED * (double)cosmos_corpus_calls(t->corpus);
+        uint64_t calls = 0;
+        size_t n = 0;
+
+        while (n < t->n_stretches && (double)(calls + calls_in(&t->stretches[n].range)) <= most)
+                calls += calls_in(&t->stretches[n++].range);
+        return n;
+}
+
+/* Ranges in ascending order, those that meet made one: how many are left. */
+static size_t merge(struct cosmos__range *ranges, size_t n)
+{
+        size_t merged = 0;
+
+        for (size_t i = 0; i < n; i++) {
+                if (merged > 0 && ranges[merged - 1].end >= ranges[i].begin)
+                        ranges[merged - 1].end = MAX(ranges[merged - 1].end, ranges[i].end);
+                else
+                        ranges[merged++] = ranges[i];
+        }
+        return merged;
+}
+
+/* What is not learnt: what was refused, and the least expected stretches. */
+static int trim(cosmos_trainer *t)
+{
+        const size_t n_refused = t->refused.size / sizeof(struct cosmos__range);
+        size_t n;
+
+        qsort(t->stretches, t->n_stretches, sizeof(*t->stretches), by_score);
+        n = n_trimmed(t);
+        t->unlearnt = calloc(n_refused + n + 1, sizeof(*t->unlearnt));
+        if (!t->unlearnt)
+                return -ENOMEM;
+        for (size_t i = 0; i < n; i++)
+                t->unlearnt[i] = t->stretches[i].range;
+        if (n_refused > 0)
+                memcpy(t->unlearnt + n, t->refused.data, t->refused.size);
+        qsort(t->unlearnt, n_refused + n, sizeof(*t->unlearnt), by_place);
+        t->n_unlearnt = merge(t->unlearnt, n_refused + n);
+        return 0;
+}
+
+static int sift_end(cosmos_trainer *t, struct cosmos_diag *reterr)
+{
+        int r = 0;
+
+        for (uint32_t tenth = 0; tenth < 10; tenth++)
+                t->report.refused_spread += (t->refused_tenths >> tenth & 1) / 10.0;
+        if (!t->options.learn_anomalous)
+                r = trim(t);
+        return r < 0 ? r : cosmos__learn_begin(t, reterr);
 }
 
 int cosmos__trainer_sift(cosmos_trainer *t, struct cosmos_diag *reterr)
@@ -243,11 +369,8 @@ int cosmos__trainer_sift(cosmos_trainer *t, struct cosmos_diag *reterr)
                         return r;
                 if (r > 0)
                         continue;
-                if (++t->sift_sequence == cosmos_corpus_sequences(t->corpus)) {
-                        for (uint32_t tenth = 0; tenth < 10; tenth++)
-                                t->report.refused_spread += (t->refused_tenths >> tenth & 1) / 10.0;
-                        return cosmos__learn_begin(t, reterr);
-                }
+                if (++t->sift_sequence == cosmos_corpus_sequences(t->corpus))
+                        return sift_end(t, reterr);
                 begin_sequence(t);
                 pieces++;
         }

@@ -84,32 +84,32 @@ void cosmos__pieces_add(struct cosmos__pieces *pieces, uint64_t begin, uint64_t 
 
 /* A part of a sequence, less what is left out; `without` moves on to the ranges that are behind it. */
 static void add_pieces(struct cosmos__pieces *pieces, uint64_t begin, uint64_t end, uint64_t opened, uint32_t length,
-                       const struct cosmos__range **without, const struct cosmos__range *last)
+                       struct cosmos__without *without)
 {
-        while (*without < last && (*without)->begin < end) {
-                const uint64_t cut = MIN(MAX((*without)->begin, begin), end);
+        for (; without->n > 0 && without->all->begin < end; without->all++, without->n--) {
+                const uint64_t cut = MIN(MAX(without->all->begin, begin), end);
 
                 cosmos__pieces_add(pieces, begin, cut, opened, length);
-                begin = MIN(MAX((*without)->end, begin), end);
-                if ((*without)->end > end)
-                        break; /* it goes on in the next part */
-                ++*without;
+                begin = MIN(MAX(without->all->end, begin), end);
+                if (without->all->end > end)
+                        break; /* it goes on in the next sequence */
         }
         cosmos__pieces_add(pieces, begin, end, opened, length);
 }
 
 int cosmos__split_init(struct cosmos__split *ret, const cosmos_corpus *corpus, uint32_t length,
-                       const struct cosmos__range *without, size_t n_without, struct cosmos_diag *reterr)
+                       const struct cosmos__without without[COSMOS__PARTS], struct cosmos_diag *reterr)
 {
         const int64_t *times = cosmos_corpus_timestamps(corpus);
         const uint64_t *offsets = cosmos_corpus_offsets(corpus);
         const size_t n = cosmos_corpus_sequences(corpus), calls = cosmos_corpus_calls(corpus);
-        const struct cosmos__range *last = n_without > 0 ? without + n_without : without;
+        struct cosmos__without ahead[COSMOS__PARTS]; /* the ranges that no sequence has passed */
         int r = 0;
 
         *ret = (struct cosmos__split){0};
+        memcpy(ahead, without, sizeof(ahead));
         for (size_t part = 0; part < COSMOS__PARTS && r == 0; part++)
-                r = cosmos__pieces_init(&ret->parts[part], n + n_without, reterr);
+                r = cosmos__pieces_init(&ret->parts[part], n + without[part].n, reterr);
         if (r < 0)
                 return r;
         for (size_t cut = 0; cut < ARRAY_SIZE(cut_shares); cut++)
@@ -119,7 +119,7 @@ int cosmos__split_init(struct cosmos__split *ret, const cosmos_corpus *corpus, u
 
                 ends_of(times, begin, offsets[i + 1], ret->cuts, ends);
                 for (size_t part = 0; part < COSMOS__PARTS; begin = ends[part++])
-                        add_pieces(&ret->parts[part], begin, ends[part], offsets[i], length, &without, last);
+                        add_pieces(&ret->parts[part], begin, ends[part], offsets[i], length, &ahead[part]);
         }
         return 0;
 }

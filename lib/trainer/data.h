@@ -54,14 +54,20 @@ struct cosmos__split {
         struct cosmos__pieces parts[COSMOS__PARTS];
 };
 
-/* Calls that are left out: begin .. end-1 of the corpus. */
+/* Calls begin .. end-1 of the corpus. */
 struct cosmos__range {
         uint64_t begin, end;
 };
 
-/* Cut a corpus. `length`: of a chunk; `without`: ranges in ascending order. -errno. */
+/* Calls that are left out: ranges in ascending order, which do not meet. */
+struct cosmos__without {
+        const struct cosmos__range *all;
+        size_t n;
+};
+
+/* Cut a corpus, less what each part goes without. `length`: of a chunk. -errno. */
 int cosmos__split_init(struct cosmos__split *ret, const cosmos_corpus *corpus, uint32_t length,
-                       const struct cosmos__range *without, size_t n_without, struct cosmos_diag *reterr);
+                       const struct cosmos__without without[COSMOS__PARTS], struct cosmos_diag *reterr);
 void cosmos__split_free(struct cosmos__split *split);
 
 /* Room for `n` pieces; to add one, unless it is empty. */

@@ -15,7 +15,7 @@
 #define GAIN 1e-3                 /* nats a call; less is none */
 #define UNKNOWN 5e-3              /* share of input names that are made <unknown> */
 #define CLIP 1.0                  /* norm of the gradient */
-#define REHEARSED 0.5             /* share of chunks that are of what was learnt before */
+#define REHEARSED (1 / 3.0)       /* share of chunks that are of what was learnt before */
 
 static const struct cosmos__pieces *part(const cosmos_trainer *t, enum cosmos__part p)
 {
@@ -56,10 +56,16 @@ static int check_parts(const cosmos_trainer *t, struct cosmos_diag *reterr)
 int cosmos__learn_begin(cosmos_trainer *t, struct cosmos_diag *reterr)
 {
         const struct cosmos_trainer_options *o = &t->options;
-        const struct cosmos__range *refused = (const void *)t->refused.data;
+        const struct cosmos__without refused = {(const void *)t->refused.data,
+                                                t->refused.size / sizeof(struct cosmos__range)};
+        const struct cosmos__without without[COSMOS__PARTS] = {
+            [COSMOS__LEARN] = {t->unlearnt, t->n_unlearnt},
+            [COSMOS__STOP] = refused,
+            [COSMOS__CALIBRATE] = refused,
+        };
         int r;
 
-        r = cosmos__split_init(&t->split, t->corpus, o->length, refused, t->refused.size / sizeof(*refused), reterr);
+        r = cosmos__split_init(&t->split, t->corpus, o->length, without, reterr);
         if (r == 0)
                 r = check_parts(t, reterr);
         if (r < 0)

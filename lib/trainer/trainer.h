@@ -33,6 +33,13 @@ struct cosmos__scored {
         double score;
 };
 
+/* Some calls of a sequence, and how little they are expected: their mean NLL, weighed against the prior as a window's.
+ */
+struct cosmos__stretch {
+        struct cosmos__range range;
+        double score;
+};
+
 struct cosmos__moment {
         uint64_t call, first; /* first: of its sequence */
         double nll;
@@ -52,11 +59,16 @@ struct cosmos_trainer {
         /* Going on from a model. */
         cosmos_model *init; /* NULL: from random weights */
         struct cosmos__kept kept;
-        struct cosmos__buffer refused; /* of struct cosmos__range */
-        uint32_t *known;               /* [vocab]: `init` knows a new call as <unknown> */
+        struct cosmos__buffer refused;     /* of struct cosmos__range */
+        struct cosmos__stretch *stretches; /* of the sequences in their order; once all are there, by score */
+        size_t n_stretches;
+        struct cosmos__range *unlearnt; /* what was refused or trimmed; NULL: learn all */
+        size_t n_unlearnt;
+        uint32_t *known; /* [vocab]: `init` knows a new call as <unknown> */
         struct cosmos__calls sifted;
         struct cosmos__scan sift;
         size_t sift_sequence;
+        uint64_t sift_stretch;     /* of the sequence, from 1 */
         uint64_t refused_sequence; /* the latest one, counted from 1 */
         int64_t time_min, time_max;
         uint32_t refused_tenths; /* a bit for each tenth of the time between */

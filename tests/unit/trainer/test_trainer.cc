@@ -507,6 +507,7 @@ TEST(GoingOn, NewCallsEnterAndTheOldStay)
         EXPECT_GT(r.refused, r.sifted / 2);
         EXPECT_GE(r.refused_spread, 0.9); // all the time: drift
         EXPECT_EQ(r.refused_calls, 0u);   // but it was told to learn them
+        EXPECT_EQ(r.trimmed_calls, 0u);
         EXPECT_GT(r.before, 2 * r.perplexity);
         EXPECT_LT(r.kept_after, 1.3 * r.kept_before); // not forgotten
 }
@@ -526,8 +527,58 @@ TEST(GoingOn, WhatIsAnomalousIsNotLearnt)
         EXPECT_EQ(r.refused_sequences, 1u);
         EXPECT_EQ(r.refused_calls, 40u);
         EXPECT_NEAR(r.refused_spread, 0.1, 1e-9);
-        EXPECT_EQ(r.learnt + r.stopping + r.calibration, 6000u);
+        EXPECT_EQ(r.learnt + r.stopping + r.calibration + r.trimmed_calls, 6000u);
         EXPECT_EQ(r.new_calls, 2u); // they have a place, but nothing was learnt of them
+}
+
+// Mean NLL of the calls, whose names repeat.
+double nll(const Model &model, const std::vector<std::string> &round, size_t calls)
+{
+        cosmos_predictor *predictor = nullptr;
+        cosmos_session *session = nullptr;
+        cosmos_diag diag;
+        double sum = 0;
+
+        EXPECT_EQ(cosmos_predictor_new(&predictor, model.get(), &diag), 0);
+        EXPECT_EQ(cosmos_session_new(&session, model.get(), &diag), 0);
+        for (size_t i = 0; i < calls; i++) {
+                cosmos_token token = {};
+                float one;
+
+                token.field[COSMOS_TOKEN_NAME] =
+                    cosmos_vocab_id(cosmos_model_vocab(model.get()), round[i % round.size()].c_str());
+                EXPECT_EQ(cosmos_predictor_step(predictor, &session, &token, 1, &one, nullptr), 0);
+                sum += static_cast<double>(one);
+        }
+        cosmos_session_free(session);
+        cosmos_predictor_free(predictor);
+        return sum / static_cast<double>(calls);
+}
+
+// With a threshold that nothing is above.
+TEST(GoingOn, WhatIsLeastExpectedIsNotLearnt)
+{
+        const std::vector<std::string> strange = {"openat", "openat", "write", "write"};
+        cosmos_trainer_options options = small();
+        options.margin = 1;
+        const std::string first = train(read(rounds(5000)), options);
+        const Model before = load(first);
+        std::string trace = rounds(6000);
+        for (size_t i = 0; i < 300; i++)
+                trace += line(static_cast<int64_t>(2000 + i), 7, strange[i % strange.size()]);
+        const Corpus corpus = read(trace, as_of(before));
+        options = going_on(first, options);
+        const Trainer trainer = make(corpus, options);
+
+        run(trainer);
+        const cosmos_trainer_report r = report(trainer);
+        EXPECT_EQ(r.refused, 0u);
+        EXPECT_GE(r.trimmed_calls, 300u);
+        EXPECT_LE(r.trimmed_calls, 630u);
+        EXPECT_EQ(r.learnt + r.stopping + r.calibration + r.trimmed_calls, 6300u);
+        options.learn_anomalous = 1;
+        const Model all = load(train(corpus, options)), after = load(model_of(trainer));
+        EXPECT_GT(nll(after, strange, 300), 2 * nll(all, strange, 300));
 }
 
 TEST(GoingOn, ResumesWhileItSiftsAndAfter)
