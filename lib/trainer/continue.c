@@ -218,11 +218,13 @@ static void on_call(void *userdata, uint64_t call, double nll)
 
 static int refuse(cosmos_trainer *t, uint64_t begin, uint64_t end)
 {
-        struct cosmos__range *last = (void *)(t->refused.data + t->refused.size);
+        struct cosmos__range *all = (void *)t->refused.data, *last;
+        const size_t n = t->refused.size / sizeof(*all);
 
-        if (t->refused.size > 0 && last[-1].end >= begin) {
-                t->report.refused_calls += MAX(end, last[-1].end) - last[-1].end;
-                last[-1].end = MAX(end, last[-1].end);
+        if (n > 0 && all[n - 1].end >= begin) {
+                last = &all[n - 1];
+                t->report.refused_calls += MAX(end, last->end) - last->end;
+                last->end = MAX(end, last->end);
                 return 0;
         }
         t->report.refused_calls += end - begin;

@@ -165,6 +165,9 @@ def damaged():
     yield "kept-bad-shape", pack(header, data)
     patch(header, "kept.tokens", "dtype", "F32")
     yield "kept-bad-dtype", pack(header, data)
+    yield "kept-bad-token", pack(*keeping([[0x8000], [3]]))
+    yield "kept-of-no-piece", pack(*keeping([[1], [2]]))
+    yield "kept-bad-frequency", pack(*keeping([[0x8000], [2]], [0, 2], tokens="name,frequency/10"))
     header, data = keeping([[0x8000], [2]], [0, 1])
     yield "kept-stranger", pack(header, data)
     yield "infinity", edit(lambda h, d: put(d, len(d) - 4, float("-inf")))
@@ -183,6 +186,7 @@ def main():
         "args": model([1], 1, 2, tokens="name,args"),
         "size": model([1], 1, 2, tokens="name,size/half"),
         "kept": pack(*keeping([[0x8000, 0], [2, 134], [0x8001, 0]], tokens="name,errno")),
+        "kept-much": pack(*keeping([[0x8001 if i % 9 == 0 else 1 + i % 2] for i in range(200)])),
         "kept-frequency": pack(*keeping([[0x8000], [2]], [0, 0.5], tokens="name,frequency/10")),
         "all-keys": model([2], 2, 3, keys=dict(threshold="2.5", quantile="0.99", source="audit", calls="all", unit="thread")),
         "thresholds": model(
