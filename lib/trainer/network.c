@@ -55,10 +55,10 @@ struct cosmos__network {
         struct table tables[TABLES];
         size_t n_tables;
         cosmos__real *dense, *dense_t, *dense_bias, *d_dense, *d_dense_bias;
-        cosmos__real *logits;    /* [tokens][vocab_width] */
-        cosmos__real *d_out;     /* [tokens][width_max]: the derivatives by a layer's out */
-        cosmos__real *d_h, *d_c; /* [pieces][width_max]: those that come back from the step after */
-        cosmos__real *zeros;     /* [width_max] */
+        cosmos__real *logits; /* [tokens][vocab_width] */
+        cosmos__real *d_h;    /* [tokens][width_max]: the derivatives by a layer's h, what goes up from it first */
+        cosmos__real *d_c;    /* [pieces][width_max]: those that come back from the step after */
+        cosmos__real *zeros;  /* [width_max] */
 
         /* The batch that is being worked on. */
         const struct cosmos__batch *batch;
@@ -182,15 +182,14 @@ static int init(struct cosmos__network *n, size_t pieces, size_t steps)
         n->d_dense = reals(top, n->vocab_width);
         n->d_dense_bias = reals(1, n->vocab_width);
         n->logits = reals(tokens, n->vocab_width);
-        n->d_out = reals(tokens, n->width_max);
-        n->d_h = reals(pieces, n->width_max);
+        n->d_h = reals(tokens, n->width_max);
         n->d_c = reals(pieces, n->width_max);
         n->zeros = zeroed(1, n->width_max);
         n->first = calloc(steps + 1, sizeof(*n->first));
         n->nll = calloc(pieces, sizeof(*n->nll));
         n->loss = calloc(pieces, sizeof(*n->loss));
         return r == 0 && n->dense && n->dense_t && n->dense_bias && n->d_dense && n->d_dense_bias && n->logits &&
-                       n->d_out && n->d_h && n->d_c && n->zeros && n->first && n->nll && n->loss
+                       n->d_h && n->d_c && n->zeros && n->first && n->nll && n->loss
                    ? 0
                    : -ENOMEM;
 }
@@ -242,7 +241,6 @@ struct cosmos__network *cosmos__network_free(struct cosmos__network *n)
         free(n->d_dense);
         free(n->d_dense_bias);
         free(n->logits);
-        free(n->d_out);
         free(n->d_h);
         free(n->d_c);
         free(n->zeros);
@@ -359,11 +357,10 @@ static void table_item(void *userdata, size_t i)
         struct table *t = &n->tables[i];
         const size_t gates = 4 * n->layers[0].width;
 
-        for (size_t id = 0; i == 0 && id < t->size; id++)
-                memcpy(t->rows + id * gates, n->layers[0].bias, gates * sizeof(*t->rows));
         n->kernels->matmul(&(struct cosmos__matmul){
             .c = t->rows,
             .c_row = gates,
+            .from = i == 0 ? n->layers[0].bias : NULL,
             .rows = t->size,
             .columns = gates,
             .inner = n->shape.embedding,
@@ -371,7 +368,6 @@ static void table_item(void *userdata, size_t i)
             .a_row = n->shape.embedding,
             .a_inner = 1,
             .b = n->layers[0].kernel,
-            .add = i == 0,
         });
 }
 
@@ -397,13 +393,16 @@ static size_t rows_of(const struct cosmos__network *n, size_t t, size_t group)
         return rows > group ? (rows - group - 1) / n->groups + 1 : 0;
 }
 
-/* Rows of a group, from `from` on, times a packed matrix. */
+/* c = from + a * b of a group's rows, of which the first ones are given. `from`: NULL, or of rows like c's. */
 static void multiply(const struct cosmos__network *n, size_t rows, cosmos__real *c, size_t columns, size_t c_row,
-                     const cosmos__real *a, size_t inner, size_t a_row, const cosmos__real *b, bool add)
+                     const cosmos__real *from, size_t from_row, const cosmos__real *a, size_t inner, size_t a_row,
+                     const cosmos__real *b)
 {
         n->kernels->matmul(&(struct cosmos__matmul){
             .c = c,
             .c_row = c_row * n->groups,
+            .from = from,
+            .from_row = from_row * n->groups,
             .rows = rows,
             .columns = columns,
             .inner = inner,
@@ -411,7 +410,6 @@ static void multiply(const struct cosmos__network *n, size_t rows, cosmos__real 
             .a_row = a_row * n->groups,
             .a_inner = 1,
             .b = b,
-            .add = add,
         });
 }
 
@@ -433,17 +431,18 @@ static void drop(const struct cosmos__network *n, size_t l, size_t row, cosmos__
         }
 }
 
-static void look_up(const struct cosmos__network *n, size_t t, size_t piece, cosmos__real *z)
+/* What a token adds to the first layer's gates: that of its name is returned, that of the rest is added to z. */
+static const cosmos__real *look_up(const struct cosmos__network *n, size_t t, size_t piece, cosmos__real *z)
 {
         const struct cosmos__batch *b = n->batch;
         const size_t gates = 4 * n->layers[0].width, at = piece * b->steps + t;
         const uint32_t *ids = b->inputs + at * n->shape.n_fields;
 
-        memcpy(z, n->tables[0].rows + ids[0] * gates, gates * sizeof(*z));
         for (size_t f = 1; f < n->shape.n_fields; f++)
                 n->kernels->add(z, n->tables[f].rows + ids[f] * gates, 1, gates);
         if (n->shape.frequency)
                 n->kernels->add(z, n->tables[n->shape.n_fields].rows, (cosmos__real)b->frequency[at], gates);
+        return n->tables[0].rows + ids[0] * gates;
 }
 
 /* What goes up from a layer. */
@@ -457,25 +456,20 @@ static void forward_step(struct cosmos__network *n, size_t l, size_t t, size_t g
         struct layer *y = &n->layers[l];
         const size_t rows = rows_of(n, t, group), first = n->first[t] + group, gates = 4 * y->width,
                      before = t > 0 ? n->first[t - 1] + group : 0;
+        cosmos__real *z = y->z + first * gates;
 
-        for (size_t i = 0; i < rows; i++) {
-                const size_t row = first + i * n->groups;
-
-                if (l == 0)
-                        look_up(n, t, group + i * n->groups, y->z + row * gates);
-                else
-                        memcpy(y->z + row * gates, y->bias, gates * sizeof(*y->z));
-        }
+        /* Of nothing, at step 0: z is set to zero. */
+        multiply(n, rows, z, gates, gates, NULL, 0, y->h + before * y->width, t > 0 ? y->units : 0, y->width,
+                 y->recurrent);
         if (l > 0)
-                multiply(n, rows, y->z + first * gates, gates, gates, out_of(n, l - 1) + first * n->layers[l - 1].width,
-                         n->layers[l - 1].units, n->layers[l - 1].width, y->kernel, true);
-        if (t > 0)
-                multiply(n, rows, y->z + first * gates, gates, gates, y->h + before * y->width, y->units, y->width,
-                         y->recurrent, true);
+                multiply(n, rows, z, gates, gates, z, gates, out_of(n, l - 1) + first * n->layers[l - 1].width,
+                         n->layers[l - 1].units, n->layers[l - 1].width, y->kernel);
         for (size_t i = 0; i < rows; i++) {
                 const size_t row = first + i * n->groups;
+                const cosmos__real *x = l == 0 ? look_up(n, t, group + i * n->groups, y->z + row * gates) : y->bias;
 
-                n->kernels->forward(y->z + row * gates, t > 0 ? y->c + (before + i * n->groups) * y->width : n->zeros,
+                n->kernels->forward(y->z + row * gates, x,
+                                    t > 0 ? y->c + (before + i * n->groups) * y->width : n->zeros,
                                     y->c + row * y->width, y->h + row * y->width, y->width);
                 if (n->pass->dropout > 0)
                         drop(n, l, row, y->out + row * y->width, y->h + row * y->width);
@@ -486,19 +480,16 @@ static void dense_step(struct cosmos__network *n, size_t t, size_t group)
 {
         const size_t l = n->shape.n_layers - 1, width = n->layers[l].width, rows = rows_of(n, t, group),
                      first = n->first[t] + group;
+        cosmos__real *logits = n->logits + first * n->vocab_width;
 
-        for (size_t i = 0; i < rows; i++)
-                memcpy(n->logits + (first + i * n->groups) * n->vocab_width, n->dense_bias,
-                       n->vocab_width * sizeof(*n->logits));
-        multiply(n, rows, n->logits + first * n->vocab_width, n->vocab_width, n->vocab_width,
-                 out_of(n, l) + first * width, n->layers[l].units, width, n->dense, true);
+        multiply(n, rows, logits, n->vocab_width, n->vocab_width, n->dense_bias, 0, out_of(n, l) + first * width,
+                 n->layers[l].units, width, n->dense);
         for (size_t i = 0; i < rows; i++) {
                 const size_t piece = group + i * n->groups;
 
-                n->nll[piece] +=
-                    n->kernels->cross_entropy(n->logits + (first + i * n->groups) * n->vocab_width, n->shape.vocab,
-                                              n->batch->targets[piece * n->batch->steps + t],
-                                              (cosmos__real)n->pass->smoothing, n->scale, &n->loss[piece]);
+                n->nll[piece] += n->kernels->cross_entropy(logits + i * n->groups * n->vocab_width, n->shape.vocab,
+                                                           n->batch->targets[piece * n->batch->steps + t],
+                                                           (cosmos__real)n->pass->smoothing, n->scale, &n->loss[piece]);
         }
 }
 
@@ -515,43 +506,52 @@ static void forward_group(struct cosmos__network *n, size_t group)
 
 /* ---- backwards --------------------------------------------------------------------------------- */
 
+/* The derivatives by what goes up from a layer are those by its h, but for the units that are dropped. */
+static void drop_back(const struct cosmos__network *n, size_t l, size_t t, size_t group)
+{
+        for (size_t i = 0; n->pass->dropout > 0 && i < rows_of(n, t, group); i++) {
+                const size_t row = n->first[t] + group + i * n->groups;
+
+                drop(n, l, row, n->d_h + row * n->width_max, n->d_h + row * n->width_max);
+        }
+}
+
 static void backward_step(struct cosmos__network *n, size_t l, size_t t, size_t group)
 {
         struct layer *y = &n->layers[l];
-        const size_t rows = rows_of(n, t, group), first = n->first[t] + group, gates = 4 * y->width, max = n->width_max;
+        const size_t rows = rows_of(n, t, group), first = n->first[t] + group, gates = 4 * y->width, max = n->width_max,
+                     before = t > 0 ? n->first[t - 1] + group : 0;
+        const cosmos__real *z = y->z + first * gates;
 
         for (size_t i = 0; i < rows; i++) {
-                const size_t row = first + i * n->groups, piece = group + i * n->groups,
-                             before = t > 0 ? n->first[t - 1] + piece : 0;
-                cosmos__real *d_out = n->d_out + row * max, *d_h = n->d_h + piece * max;
+                const size_t row = first + i * n->groups, piece = group + i * n->groups;
 
-                if (n->pass->dropout > 0)
-                        drop(n, l, row, d_out, d_out);
-                n->kernels->add(d_h, d_out, 1, y->width);
-                n->kernels->backward(y->z + row * gates, t > 0 ? y->c + before * y->width : n->zeros,
-                                     y->c + row * y->width, d_h, n->d_c + piece * max, y->width);
+                n->kernels->backward(y->z + row * gates, t > 0 ? y->c + (before + i * n->groups) * y->width : n->zeros,
+                                     y->c + row * y->width, n->d_h + row * max, n->d_c + piece * max, y->width);
         }
         if (t > 0)
-                multiply(n, rows, n->d_h + group * max, y->width, max, y->z + first * gates, gates, gates,
-                         y->recurrent_t, false);
-        if (l > 0)
-                multiply(n, rows, n->d_out + first * max, n->layers[l - 1].width, max, y->z + first * gates, gates,
-                         gates, y->kernel_t, false);
+                multiply(n, rows, n->d_h + before * max, y->width, max, n->d_h + before * max, max, z, gates, gates,
+                         y->recurrent_t);
+        if (l > 0) {
+                multiply(n, rows, n->d_h + first * max, n->layers[l - 1].width, max, NULL, 0, z, gates, gates,
+                         y->kernel_t);
+                drop_back(n, l - 1, t, group);
+        }
 }
 
 static void backward_group(struct cosmos__network *n, size_t group)
 {
         const size_t top = n->shape.n_layers - 1;
 
-        for (size_t t = 0; t < n->batch->steps && rows_of(n, t, group) > 0; t++)
-                multiply(n, rows_of(n, t, group), n->d_out + (n->first[t] + group) * n->width_max, n->layers[top].width,
-                         n->width_max, n->logits + (n->first[t] + group) * n->vocab_width, n->vocab_width,
-                         n->vocab_width, n->dense_t, false);
+        for (size_t t = 0; t < n->batch->steps && rows_of(n, t, group) > 0; t++) {
+                multiply(n, rows_of(n, t, group), n->d_h + (n->first[t] + group) * n->width_max, n->layers[top].width,
+                         n->width_max, NULL, 0, n->logits + (n->first[t] + group) * n->vocab_width, n->vocab_width,
+                         n->vocab_width, n->dense_t);
+                drop_back(n, top, t, group);
+        }
         for (size_t l = n->shape.n_layers; l-- > 0;) {
-                for (size_t p = group; p < n->batch->pieces; p += n->groups) {
-                        memset(n->d_h + p * n->width_max, 0, n->width_max * sizeof(*n->d_h));
+                for (size_t p = group; p < n->batch->pieces; p += n->groups)
                         memset(n->d_c + p * n->width_max, 0, n->width_max * sizeof(*n->d_c));
-                }
                 for (size_t t = n->batch->length[group]; t-- > 0;)
                         backward_step(n, l, t, group);
         }
@@ -590,7 +590,8 @@ static void add_outer(const struct cosmos__network *n, const struct outer *o, si
                     .a_row = 1,
                     .a_inner = o->a_row,
                     .b = panel,
-                    .add = true,
+                    .from = o->gradient + at,
+                    .from_row = o->columns,
                 });
         }
 }

@@ -18,6 +18,7 @@
 #include "trainer/kernels/kernels.h"
 #include "trainer/pool.h"
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #define COSMOS__NETWORK_LAYERS_MAX 8

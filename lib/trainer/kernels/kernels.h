@@ -15,7 +15,6 @@
 
 #include "predictor/kernels/kernels.h"
 
-#include <stdbool.h>
 #include <stddef.h>
 
 #ifdef COSMOS__DOUBLE
@@ -25,17 +24,18 @@ typedef float cosmos__real;
 #endif
 
 /*
- * c[i][j] = the sum over k of a(i, k) * b[k][j], added to what c holds if `add` is set.
- * a(i, k) is at a[i * a_row + k * a_inner]; b is packed (cosmos__panels()).
+ * c[i][j] = from[i][j] + the sum over k of a(i, k) * b[k][j]. Without `from`, which may be c, it is the sum alone.
+ * a(i, k) is at a[i * a_row + k * a_inner]; b is packed, panel by panel.
  */
 struct cosmos__matmul {
         cosmos__real *c;
         size_t c_row; /* from a row of c to the next */
+        const cosmos__real *from;
+        size_t from_row;
         size_t rows, columns, inner;
         const cosmos__real *a;
         size_t a_row, a_inner;
         const cosmos__real *b;
-        bool add;
 };
 
 struct cosmos__training_kernels {
@@ -44,9 +44,10 @@ struct cosmos__training_kernels {
 
         void (*matmul)(const struct cosmos__matmul *m);
 
-        /* One LSTM cell of `width` units. z holds the pre-activations of the gates i, f, g, o, each [width], and
+        /* One LSTM cell of `width` units. z + x are the pre-activations of the gates i, f, g, o, each [width], z
          * becomes their activations; c and h are written. (Equations: predictor.h.) */
-        void (*forward)(cosmos__real *z, const cosmos__real *c_before, cosmos__real *c, cosmos__real *h, size_t width);
+        void (*forward)(cosmos__real *z, const cosmos__real *x, const cosmos__real *c_before, cosmos__real *c,
+                        cosmos__real *h, size_t width);
         /* The derivatives of the loss by the pre-activations, in place of the activations in z, from those by h and c;
          * dc becomes the derivative by c_before. */
         void (*backward)(cosmos__real *z, const cosmos__real *c_before, const cosmos__real *c, const cosmos__real *dh,

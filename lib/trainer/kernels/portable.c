@@ -26,6 +26,11 @@ static inline vec v_set(cosmos__real x)
         return x;
 }
 
+static inline vec v_add(vec a, vec b)
+{
+        return a + b;
+}
+
 static inline vec v_sub(vec a, vec b)
 {
         return a - b;

@@ -17,6 +17,7 @@ INLINE void tile(size_t rows, size_t vectors, const struct cosmos__matmul *m, si
 {
         const cosmos__real *a = m->a + row * m->a_row;
         const cosmos__real *b = m->b + column / (TILE * LANES) * (TILE * LANES) * m->inner + column % (TILE * LANES);
+        const cosmos__real *from = m->from ? m->from + row * m->from_row + column : NULL;
         cosmos__real *c = m->c + row * m->c_row + column;
         vec sum[ROWS][TILE];
 
@@ -24,7 +25,7 @@ INLINE void tile(size_t rows, size_t vectors, const struct cosmos__matmul *m, si
         for (size_t r = 0; r < rows; r++)
                 UNROLL
         for (size_t v = 0; v < vectors; v++)
-                sum[r][v] = m->add ? v_load(c + r * m->c_row + v * LANES) : v_set(0);
+                sum[r][v] = from ? v_load(from + r * m->from_row + v * LANES) : v_set(0);
         for (size_t k = 0; k < m->inner; k++, a += m->a_inner, b += width) {
                 vec columns[TILE];
 
@@ -74,11 +75,17 @@ static void matmul(const struct cosmos__matmul *m)
         }
 }
 
-static void forward(cosmos__real *z, const cosmos__real *c_before, cosmos__real *c, cosmos__real *h, size_t width)
+INLINE vec sum_at(const cosmos__real *a, const cosmos__real *b, size_t at)
+{
+        return v_add(v_load(a + at), v_load(b + at));
+}
+
+static void forward(cosmos__real *z, const cosmos__real *x, const cosmos__real *c_before, cosmos__real *c,
+                    cosmos__real *h, size_t width)
 {
         for (size_t u = 0; u < width; u += LANES) {
-                const vec i = sigmoid_v(v_load(z + u)), f = sigmoid_v(v_load(z + width + u)),
-                          g = tanh_v(v_load(z + 2 * width + u)), o = sigmoid_v(v_load(z + 3 * width + u));
+                const vec i = sigmoid_v(sum_at(z, x, u)), f = sigmoid_v(sum_at(z, x, width + u)),
+                          g = tanh_v(sum_at(z, x, 2 * width + u)), o = sigmoid_v(sum_at(z, x, 3 * width + u));
                 const vec cell = v_fma(f, v_load(c_before + u), v_mul(i, g));
 
                 v_store(z + u, i);
