@@ -559,175 +559,178 @@ static void backward_group(struct cosmos__network *n, size_t group)
 
 /* ---- the gradients of the matrices ---------------------------------------------------------------- */
 
-/* A matrix's gradient: the sum over all tokens of a column of `a` times a row of `d`. */
-struct outer {
-        cosmos__real *gradient; /* [rows][columns] */
-        size_t rows, columns;
-        const cosmos__real *a; /* [tokens][a_row] */
-        size_t a_row;
-        const cosmos__real *d; /* [tokens][columns] */
-        bool delayed;          /* a is that of the step before */
-        cosmos__real *d_bias;  /* [columns]: the sum of d; NULL: not asked for */
+/* Columns of the derivatives d of some tokens, which stand together for as many products as they are needed for. */
+struct panel {
+        size_t at, width, tokens;
+        _Alignas(COSMOS__ALIGNMENT) cosmos__real d[BLOCK * PANEL_MAX];
 };
 
-/* a[0 .. inner) and d[0 .. inner), of one panel of columns, added to the gradient. */
-static void add_outer(const struct cosmos__network *n, const struct outer *o, size_t at, size_t width, size_t a_first,
-                      size_t d_first, size_t inner)
+static void clear_columns(cosmos__real *gradient, size_t rows, size_t columns, const struct panel *p)
 {
-        _Alignas(64) cosmos__real panel[BLOCK * PANEL_MAX];
+        for (size_t i = 0; i < rows; i++)
+                memset(gradient + i * columns + p->at, 0, p->width * sizeof(*gradient));
+}
 
-        for (size_t k = 0, block; k < inner; k += block) {
-                block = MIN(inner - k, BLOCK);
-                for (size_t i = 0; i < block; i++)
-                        memcpy(panel + i * width, o->d + (d_first + k + i) * o->columns + at, width * sizeof(*panel));
-                n->kernels->matmul(&(struct cosmos__matmul){
-                    .c = o->gradient + at,
-                    .c_row = o->columns,
-                    .rows = o->rows,
-                    .columns = width,
-                    .inner = block,
-                    .a = o->a + (a_first + k) * o->a_row,
-                    .a_row = 1,
-                    .a_inner = o->a_row,
-                    .b = panel,
-                    .from = o->gradient + at,
-                    .from_row = o->columns,
-                });
+static void copy_columns(struct panel *p, const cosmos__real *d, size_t columns)
+{
+        for (size_t i = 0; i < p->tokens; i++)
+                memcpy(p->d + i * p->width, d + i * columns + p->at, p->width * sizeof(*d));
+}
+
+/* To a matrix's gradient [rows][columns], the sum over the tokens of a column of a[token][a_row] times a row of d. */
+static void add_outer(const struct cosmos__network *n, cosmos__real *gradient, size_t rows, size_t columns,
+                      const cosmos__real *a, size_t a_row, const struct panel *p)
+{
+        n->kernels->matmul(&(struct cosmos__matmul){
+            .c = gradient + p->at,
+            .c_row = columns,
+            .from = gradient + p->at,
+            .from_row = columns,
+            .rows = rows,
+            .columns = p->width,
+            .inner = p->tokens,
+            .a = a,
+            .a_row = 1,
+            .a_inner = a_row,
+            .b = p->d,
+        });
+}
+
+/* To a bias's gradient, the sum of d. */
+static void add_sum(const struct cosmos__network *n, cosmos__real *gradient, const struct panel *p)
+{
+        static const cosmos__real one = 1;
+
+        add_outer(n, gradient, 1, 0, &one, 0, p);
+}
+
+static void dense_panel(const struct cosmos__network *n, struct panel *p)
+{
+        const size_t top = n->shape.n_layers - 1, units = n->layers[top].units, width = n->layers[top].width,
+                     columns = n->vocab_width, tokens = n->first[n->batch->steps];
+
+        clear_columns(n->d_dense, units, columns, p);
+        clear_columns(n->d_dense_bias, 1, columns, p);
+        for (size_t k = 0; k < tokens; k += p->tokens) {
+                p->tokens = MIN(tokens - k, BLOCK);
+                copy_columns(p, n->logits + k * columns, columns);
+                add_outer(n, n->d_dense, units, columns, out_of(n, top) + k * width, width, p);
+                add_sum(n, n->d_dense_bias, p);
         }
 }
 
-static void outer_panel(const struct cosmos__network *n, const struct outer *o, size_t at, size_t width)
+/* To the derivatives by the rows of the tables, those of the tokens from `first` on, of step t or later. */
+static void add_to_tables(const struct cosmos__network *n, size_t t, size_t first, const struct panel *p)
 {
-        const size_t tokens = n->first[n->batch->steps];
+        const size_t gates = 4 * n->layers[0].width, fields = n->shape.n_fields;
 
-        for (size_t i = 0; i < o->rows; i++)
-                memset(o->gradient + i * o->columns + at, 0, width * sizeof(*o->gradient));
-        if (!o->delayed)
-                add_outer(n, o, at, width, 0, 0, tokens);
-        for (size_t t = 1; o->delayed && t < n->batch->steps; t++)
-                add_outer(n, o, at, width, n->first[t - 1], n->first[t], rows_at(n, t));
-        if (!o->d_bias)
-                return;
-        memset(o->d_bias + at, 0, width * sizeof(*o->d_bias));
-        for (size_t i = 0; i < tokens; i++)
-                n->kernels->add(o->d_bias + at, o->d + i * o->columns + at, 1, width);
+        for (size_t i = 0; i < p->tokens; i++) {
+                size_t token;
+
+                while (first + i >= n->first[t + 1])
+                        t++;
+                token = (first + i - n->first[t]) * n->batch->steps + t;
+                for (size_t f = 0; f < n->n_tables; f++) {
+                        const size_t row = f < fields ? n->batch->inputs[token * fields + f] : 0;
+
+                        n->kernels->add(n->tables[f].d_rows + row * gates + p->at, p->d + i * p->width,
+                                        f < fields ? 1 : (cosmos__real)n->batch->frequency[token], p->width);
+                }
+        }
 }
 
-/* The derivatives by the rows of the tables, and from them those by the first kernel and bias. */
-static void table_panel(struct cosmos__network *n, size_t at, size_t width)
+/* The derivatives by the first kernel, from those by the rows of the tables. */
+static void first_kernel_panel(const struct cosmos__network *n, struct panel *p)
 {
-        struct layer *y = &n->layers[0];
-        const size_t gates = 4 * y->width, embedding = n->shape.embedding;
+        const size_t gates = 4 * n->layers[0].width, embedding = n->shape.embedding;
 
-        for (size_t i = 0; i < n->n_tables; i++)
-                for (size_t id = 0; id < n->tables[i].size; id++)
-                        memset(n->tables[i].d_rows + id * gates + at, 0, width * sizeof(*y->z));
-        for (size_t t = 0; t < n->batch->steps; t++)
-                for (size_t p = 0; p < rows_at(n, t); p++) {
-                        const cosmos__real *d = y->z + (n->first[t] + p) * gates + at;
-                        const size_t token = p * n->batch->steps + t;
-
-                        for (size_t i = 0; i < n->n_tables; i++) {
-                                const bool id = i < n->shape.n_fields;
-                                const size_t row = id ? n->batch->inputs[token * n->shape.n_fields + i] : 0;
-
-                                n->kernels->add(n->tables[i].d_rows + row * gates + at, d,
-                                                id ? 1 : (cosmos__real)n->batch->frequency[token], width);
-                        }
-                }
-        for (size_t i = 0; i < embedding; i++)
-                memset(y->d_kernel + i * gates + at, 0, width * sizeof(*y->d_kernel));
         for (size_t i = 0; i < n->n_tables; i++) {
                 const struct table *t = &n->tables[i];
-                const struct outer o = {
-                    .gradient = y->d_kernel,
-                    .rows = embedding,
-                    .columns = gates,
-                    .a = t->embedding,
-                    .a_row = embedding,
-                    .d = t->d_rows,
-                };
 
-                add_outer(n, &o, at, width, 0, 0, t->size);
+                for (size_t id = 0; id < t->size; id += p->tokens) {
+                        p->tokens = MIN(t->size - id, BLOCK);
+                        copy_columns(p, t->d_rows + id * gates, gates);
+                        add_outer(n, n->layers[0].d_kernel, embedding, gates, t->embedding + id * embedding, embedding,
+                                  p);
+                }
         }
-        memset(y->d_bias + at, 0, width * sizeof(*y->d_bias));
-        for (size_t id = 0; id < n->tables[0].size; id++)
-                n->kernels->add(y->d_bias + at, n->tables[0].d_rows + id * gates + at, 1, width);
 }
 
-/* What there is to do: panel after panel of one matrix after another. */
+/* Step t and those after it, up to the one that is returned, whose tokens have the one of the step before equally far
+ * away. */
+static size_t end_of_run(const struct cosmos__network *n, size_t t)
+{
+        size_t end = t + 1;
+
+        while (t > 0 && end < n->batch->steps && rows_at(n, end - 1) == rows_at(n, t - 1))
+                end++;
+        return end;
+}
+
+static void gates_panel(const struct cosmos__network *n, size_t l, struct panel *p)
+{
+        const struct layer *y = &n->layers[l], *below = l > 0 ? y - 1 : NULL;
+        const size_t gates = 4 * y->width;
+
+        clear_columns(y->d_recurrent, y->units, gates, p);
+        clear_columns(y->d_kernel, below ? below->units : n->shape.embedding, gates, p);
+        clear_columns(y->d_bias, 1, gates, p);
+        for (size_t i = 0; l == 0 && i < n->n_tables; i++)
+                clear_columns(n->tables[i].d_rows, n->tables[i].size, gates, p);
+        for (size_t t = 0, end; t < n->batch->steps; t = end) {
+                end = end_of_run(n, t);
+                for (size_t k = n->first[t]; k < n->first[end]; k += p->tokens) {
+                        p->tokens = MIN(n->first[end] - k, BLOCK);
+                        copy_columns(p, y->z + k * gates, gates);
+                        if (t > 0)
+                                add_outer(n, y->d_recurrent, y->units, gates, y->h + (k - rows_at(n, t - 1)) * y->width,
+                                          y->width, p);
+                        if (below)
+                                add_outer(n, y->d_kernel, below->units, gates, out_of(n, l - 1) + k * below->width,
+                                          below->width, p);
+                        else
+                                add_to_tables(n, t, k, p);
+                        add_sum(n, y->d_bias, p);
+                }
+        }
+        if (!below)
+                first_kernel_panel(n, p);
+}
+
 static size_t panels_of(const struct cosmos__network *n, size_t columns)
 {
         return (columns + n->kernels->panel - 1) / n->kernels->panel;
 }
 
+/* What there is to do: panel after panel of the derivatives by one layer's gates after another's, then by the logits,
+ * which take less time. */
 static size_t n_gradient_items(const struct cosmos__network *n)
 {
         size_t items = panels_of(n, n->vocab_width);
 
         for (size_t l = 0; l < n->shape.n_layers; l++)
-                items += 2 * panels_of(n, 4 * n->layers[l].width);
+                items += panels_of(n, 4 * n->layers[l].width);
         return items;
 }
 
 static void gradient_item(void *userdata, size_t item)
 {
-        struct cosmos__network *n = userdata;
-        const size_t top = n->shape.n_layers - 1, vocab_panels = panels_of(n, n->vocab_width);
-        size_t at, width;
+        const struct cosmos__network *n = userdata;
+        size_t l = 0, columns;
+        struct panel p;
 
-        if (item < vocab_panels) {
-                const struct outer dense = {
-                    .gradient = n->d_dense,
-                    .rows = n->layers[top].units,
-                    .columns = n->vocab_width,
-                    .a = out_of(n, top),
-                    .a_row = n->layers[top].width,
-                    .d = n->logits,
-                    .d_bias = n->d_dense_bias,
-                };
-
-                at = item * n->kernels->panel;
-                outer_panel(n, &dense, at, cosmos__panel_columns(n->kernels, at, n->vocab_width));
-                return;
+        for (;; l++) {
+                columns = l < n->shape.n_layers ? 4 * n->layers[l].width : n->vocab_width;
+                if (item < panels_of(n, columns))
+                        break;
+                item -= panels_of(n, columns);
         }
-        item -= vocab_panels;
-        for (size_t l = 0; l <= top; l++) {
-                struct layer *y = &n->layers[l];
-                const size_t gates = 4 * y->width, panels = panels_of(n, gates);
-                const struct outer recurrent = {
-                    .gradient = y->d_recurrent,
-                    .rows = y->units,
-                    .columns = gates,
-                    .a = y->h,
-                    .a_row = y->width,
-                    .d = y->z,
-                    .delayed = true,
-                };
-                const struct outer kernel = {
-                    .gradient = y->d_kernel,
-                    .rows = l > 0 ? n->layers[l - 1].units : 0,
-                    .columns = gates,
-                    .a = l > 0 ? out_of(n, l - 1) : NULL,
-                    .a_row = l > 0 ? n->layers[l - 1].width : 0,
-                    .d = y->z,
-                    .d_bias = y->d_bias,
-                };
-
-                if (item >= 2 * panels) {
-                        item -= 2 * panels;
-                        continue;
-                }
-                at = item % panels * n->kernels->panel;
-                width = cosmos__panel_columns(n->kernels, at, gates);
-                if (item < panels)
-                        outer_panel(n, &recurrent, at, width);
-                else if (l > 0)
-                        outer_panel(n, &kernel, at, width);
-                else
-                        table_panel(n, at, width);
-                return;
-        }
+        p.at = item * n->kernels->panel;
+        p.width = cosmos__panel_columns(n->kernels, p.at, columns);
+        if (l < n->shape.n_layers)
+                gates_panel(n, l, &p);
+        else
+                dense_panel(n, &p);
 }
 
 static void embedding_item(void *userdata, size_t i)
