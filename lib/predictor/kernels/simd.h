@@ -7,7 +7,32 @@
 
 #include "base/base.h"
 
+#include <math.h>
 #include <string.h>
+
+static double log_softmax(float *row, size_t n)
+{
+        const vec greatest = v_set(greatest_of(row, n));
+        vec sum[PER_16];
+        float lanes[16];
+
+        for (size_t v = 0; v < PER_16; v++)
+                sum[v] = v_set(0);
+        for (size_t k = 0; k < n; k += 16)
+                UNROLL
+        for (size_t v = 0; v < PER_16; v++) {
+                const vec x = v_sub(v_load(row + k + v * LANES), greatest);
+
+                v_store(row + k + v * LANES, x);
+                sum[v] = v_add(sum[v], exp_v(v_max(x, v_set(COSMOS__EXP_MIN)), 1));
+        }
+        for (size_t v = 0; v < PER_16; v++)
+                v_store_unaligned(lanes + v * LANES, sum[v]);
+        for (size_t half = 8; half > 0; half /= 2)
+                for (size_t l = 0; l < half; l++)
+                        lanes[l] += lanes[l + half];
+        return log((double)lanes[0]); /* >= 1: the greatest one's exponential is 1 */
+}
 
 static void log_probabilities(float *restrict out, const float *restrict row, size_t n, double L)
 {

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Exponentials, gates and log-softmax on the vectors of an instruction set: whoever
+ * Exponentials, gates and maxima on the vectors of an instruction set: whoever
  * includes this has LANES, `vec` (floats) and the v_ functions.
  *
  * All use the same operations in the same order, each rounded once, with a fused
@@ -10,8 +10,6 @@
 #define COSMOS_KERNELS_SIMD_MATH_H
 
 #include "predictor/kernels/kernels.h"
-
-#include <math.h>
 
 #define INLINE static inline __attribute__((always_inline))
 /* Wholly, so that an array that the loop goes through is in registers. */
@@ -94,30 +92,6 @@ INLINE float greatest_of(const float *row, size_t n)
         for (size_t l = 1; l < 16; l++)
                 greatest = lanes[l] > greatest ? lanes[l] : greatest;
         return greatest;
-}
-
-static double log_softmax(float *row, size_t n)
-{
-        const vec greatest = v_set(greatest_of(row, n));
-        vec sum[PER_16];
-        float lanes[16];
-
-        for (size_t v = 0; v < PER_16; v++)
-                sum[v] = v_set(0);
-        for (size_t k = 0; k < n; k += 16)
-                UNROLL
-        for (size_t v = 0; v < PER_16; v++) {
-                const vec x = v_sub(v_load(row + k + v * LANES), greatest);
-
-                v_store(row + k + v * LANES, x);
-                sum[v] = v_add(sum[v], exp_v(v_max(x, v_set(COSMOS__EXP_MIN)), 1));
-        }
-        for (size_t v = 0; v < PER_16; v++)
-                v_store_unaligned(lanes + v * LANES, sum[v]);
-        for (size_t half = 8; half > 0; half /= 2)
-                for (size_t l = 0; l < half; l++)
-                        lanes[l] += lanes[l + half];
-        return log((double)lanes[0]); /* >= 1: the greatest one's exponential is 1 */
 }
 
 #endif

@@ -66,18 +66,13 @@ static inline vec tanh_v(vec x)
         return (vec)tanh((double)x);
 }
 
-static double log_softmax(cosmos__real *row, size_t n)
+static cosmos__real greatest_of(const cosmos__real *row, size_t n)
 {
         cosmos__real greatest = row[0];
-        double sum = 0;
 
         for (size_t k = 1; k < n; k++)
                 greatest = v_max(row[k], greatest);
-        for (size_t k = 0; k < n; k++) {
-                row[k] -= greatest;
-                sum += exp((double)row[k]);
-        }
-        return log(sum);
+        return greatest;
 }
 
 #include "trainer/kernels/template.h"

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The kernels, on the vectors of whoever includes this: LANES, ROWS, `vec`, the v_ functions, exp_v(), sigmoid_v(),
- * tanh_v() and log_softmax().
+ * tanh_v() and greatest_of().
  */
 #ifndef COSMOS_TRAINER_TEMPLATE_H
 #define COSMOS_TRAINER_TEMPLATE_H
@@ -9,6 +9,8 @@
 #include "trainer/kernels/kernels.h"
 
 #include "base/base.h"
+
+#include <math.h>
 
 #define TILE ((size_t)4) /* vectors in a panel */
 
@@ -136,21 +138,38 @@ static double sum_of(const cosmos__real *row, size_t n)
 static double cross_entropy(cosmos__real *row, size_t n, size_t target, cosmos__real smoothing, cosmos__real scale,
                             double *loss)
 {
-        const double L = log_softmax(row, cosmos__padded(n)); /* the row is logits - their maximum now */
-        const double nll = L - (double)row[target];
-        const vec log_sum = v_set((cosmos__real)L), factor = v_set(scale),
-                  each = v_set(scale * smoothing / (cosmos__real)n);
+        const size_t padded = cosmos__padded(n);
+        const cosmos__real greatest = greatest_of(row, padded);
+        const double mean = sum_of(row, n) / (double)n, at_target = (double)row[target];
+        _Alignas(COSMOS__ALIGNMENT) cosmos__real part[16];
+        vec sums[16 / LANES], factor, each;
+        double L, sum = 0;
 
-        *loss += (1 - (double)smoothing) * nll + (double)smoothing * (L - sum_of(row, n) / (double)n);
-        for (size_t k = 0; k < n; k += LANES) {
-                const vec p = exp_v(v_max(v_sub(v_load(row + k), log_sum), v_set(COSMOS__EXP_MIN)), 1);
+        for (size_t v = 0; v < 16 / LANES; v++)
+                sums[v] = v_set(0);
+        for (size_t k = 0; k < padded; k += 16)
+                UNROLL
+        for (size_t v = 0; v < 16 / LANES; v++) {
+                cosmos__real *at = row + k + v * LANES;
+                const vec e = exp_v(v_max(v_sub(v_load(at), v_set(greatest)), v_set(COSMOS__EXP_MIN)), 1);
 
-                v_store(row + k, v_sub(v_mul(p, factor), each));
+                v_store(at, e);
+                sums[v] = v_add(sums[v], e);
         }
+        for (size_t v = 0; v < 16 / LANES; v++)
+                v_store(part + v * LANES, sums[v]);
+        for (size_t l = 0; l < 16; l++)
+                sum += (double)part[l];
+        L = log(sum) + (double)greatest;
+        *loss += (1 - (double)smoothing) * (L - at_target) + (double)smoothing * (L - mean);
+        factor = v_set((cosmos__real)((double)scale / sum));
+        each = v_set(scale * smoothing / (cosmos__real)n);
+        for (size_t k = 0; k < n; k += LANES)
+                v_store(row + k, v_sub(v_mul(v_load(row + k), factor), each));
         row[target] -= scale * (1 - smoothing);
-        for (size_t k = n; k < cosmos__padded(n); k++)
+        for (size_t k = n; k < padded; k++)
                 row[k] = 0;
-        return nll;
+        return L - at_target;
 }
 
 static void add(cosmos__real *sum, const cosmos__real *x, cosmos__real factor, size_t n)
