@@ -17,6 +17,7 @@
 #include <errno.h>
 #include <math.h>
 #include <string.h>
+#include <sys/mman.h>
 
 #define BETA_1 0.9
 #define BETA_2 0.999
@@ -24,6 +25,7 @@
 #define BLOCK ((size_t)128)    /* tokens whose derivatives are packed at once */
 #define PANEL_MAX ((size_t)64) /* columns of a panel, at most */
 #define CHUNK ((size_t)16384)  /* parameters that a thread moves at once */
+#define HUGE_PAGE ((size_t)2 << 20)
 #define TABLES (COSMOS__NETWORK_FIELDS_MAX + 1)
 
 struct layer {
@@ -103,11 +105,14 @@ void cosmos__layout_init(struct cosmos__layout *ret, const struct cosmos__shape 
 
 static cosmos__real *reals(size_t rows, size_t columns)
 {
-        const size_t size =
-            (rows * columns * sizeof(cosmos__real) + COSMOS__ALIGNMENT - 1) / COSMOS__ALIGNMENT * COSMOS__ALIGNMENT;
-        cosmos__real *r = aligned_alloc(COSMOS__ALIGNMENT, MAX(size, COSMOS__ALIGNMENT));
+        const size_t bytes = rows * columns * sizeof(cosmos__real),
+                     alignment = bytes < HUGE_PAGE ? COSMOS__ALIGNMENT : HUGE_PAGE,
+                     size = MAX((bytes + alignment - 1) / alignment * alignment, alignment);
+        cosmos__real *r = aligned_alloc(alignment, size); /* not calloc(): what no batch reaches stays untouched */
 
-        /* Not calloc(): what no batch reaches should stay untouched. */
+        /* A panel's rows are pages apart, more than a TLB knows. If there are no huge pages, it only takes longer. */
+        if (r && alignment == HUGE_PAGE)
+                (void)madvise(r, size, MADV_HUGEPAGE);
         return r;
 }
 
