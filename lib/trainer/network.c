@@ -567,6 +567,7 @@ static void backward_group(struct cosmos__network *n, size_t group)
 /* Columns of the derivatives d of some tokens, which stand together for as many products as they are needed for. */
 struct panel {
         size_t at, width, tokens;
+        const cosmos__real *next; /* where those of the next tokens are; NULL: there are none */
         _Alignas(COSMOS__ALIGNMENT) cosmos__real d[BLOCK * PANEL_MAX];
 };
 
@@ -576,8 +577,11 @@ static void clear_columns(cosmos__real *gradient, size_t rows, size_t columns, c
                 memset(gradient + i * columns + p->at, 0, p->width * sizeof(*gradient));
 }
 
-static void copy_columns(struct panel *p, const cosmos__real *d, size_t columns)
+/* From d[left][columns], as many tokens as there is room for. */
+static void copy_columns(struct panel *p, const cosmos__real *d, size_t columns, size_t left)
 {
+        p->tokens = MIN(left, BLOCK);
+        p->next = left > BLOCK ? d + BLOCK * columns + p->at : NULL;
         for (size_t i = 0; i < p->tokens; i++)
                 memcpy(p->d + i * p->width, d + i * columns + p->at, p->width * sizeof(*d));
 }
@@ -598,6 +602,8 @@ static void add_outer(const struct cosmos__network *n, cosmos__real *gradient, s
             .a_row = 1,
             .a_inner = a_row,
             .b = p->d,
+            .next = p->next,
+            .next_row = columns,
         });
 }
 
@@ -617,8 +623,7 @@ static void dense_panel(const struct cosmos__network *n, struct panel *p)
         clear_columns(n->d_dense, units, columns, p);
         clear_columns(n->d_dense_bias, 1, columns, p);
         for (size_t k = 0; k < tokens; k += p->tokens) {
-                p->tokens = MIN(tokens - k, BLOCK);
-                copy_columns(p, n->logits + k * columns, columns);
+                copy_columns(p, n->logits + k * columns, columns, tokens - k);
                 add_outer(n, n->d_dense, units, columns, out_of(n, top) + k * width, width, p);
                 add_sum(n, n->d_dense_bias, p);
         }
@@ -653,8 +658,7 @@ static void first_kernel_panel(const struct cosmos__network *n, struct panel *p)
                 const struct table *t = &n->tables[i];
 
                 for (size_t id = 0; id < t->size; id += p->tokens) {
-                        p->tokens = MIN(t->size - id, BLOCK);
-                        copy_columns(p, t->d_rows + id * gates, gates);
+                        copy_columns(p, t->d_rows + id * gates, gates, t->size - id);
                         add_outer(n, n->layers[0].d_kernel, embedding, gates, t->embedding + id * embedding, embedding,
                                   p);
                 }
@@ -685,8 +689,7 @@ static void gates_panel(const struct cosmos__network *n, size_t l, struct panel 
         for (size_t t = 0, end; t < n->batch->steps; t = end) {
                 end = end_of_run(n, t);
                 for (size_t k = n->first[t]; k < n->first[end]; k += p->tokens) {
-                        p->tokens = MIN(n->first[end] - k, BLOCK);
-                        copy_columns(p, y->z + k * gates, gates);
+                        copy_columns(p, y->z + k * gates, gates, n->first[end] - k);
                         if (t > 0)
                                 add_outer(n, y->d_recurrent, y->units, gates, y->h + (k - rows_at(n, t - 1)) * y->width,
                                           y->width, p);

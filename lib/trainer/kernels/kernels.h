@@ -26,6 +26,9 @@ typedef float cosmos__real;
 /*
  * c[i][j] = from[i][j] + the sum over k of a(i, k) * b[k][j]. Without `from`, which may be c, it is the sum alone.
  * a(i, k) is at a[i * a_row + k * a_inner]; b is packed, panel by panel.
+ *
+ * `next`, or NULL: from where the caller will copy the b of a product of the same form, a panel whose rows are next_row
+ * apart; its a follows this one's. They are fetched from memory meanwhile.
  */
 struct cosmos__matmul {
         cosmos__real *c;
@@ -36,6 +39,8 @@ struct cosmos__matmul {
         const cosmos__real *a;
         size_t a_row, a_inner;
         const cosmos__real *b;
+        const cosmos__real *next;
+        size_t next_row;
 };
 
 struct cosmos__training_kernels {

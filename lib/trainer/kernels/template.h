@@ -11,8 +11,11 @@
 #include "base/base.h"
 
 #include <math.h>
+#include <stdbool.h>
 
 #define TILE ((size_t)4) /* vectors in a panel */
+#define LINE (COSMOS__ALIGNMENT / sizeof(cosmos__real))
+#define INTO_L2 2 /* the first level is full of the panel */
 
 /* `rows` by `vectors` outputs at once: their sums are in registers. */
 INLINE void tile(size_t rows, size_t vectors, const struct cosmos__matmul *m, size_t row, size_t column, size_t width)
@@ -21,6 +24,11 @@ INLINE void tile(size_t rows, size_t vectors, const struct cosmos__matmul *m, si
         const cosmos__real *b = m->b + column / (TILE * LANES) * (TILE * LANES) * m->inner + column % (TILE * LANES);
         const cosmos__real *from = m->from ? m->from + row * m->from_row + column : NULL;
         cosmos__real *c = m->c + row * m->c_row + column;
+        /* Each tile fetches one line of all rows. Those for which none is left, or no `next`, fetch what they have. */
+        const size_t line = row / ROWS * LINE;
+        const bool fetch = m->next && line < width;
+        const cosmos__real *next = fetch ? m->next + line : b;
+        const size_t next_row = fetch ? m->next_row : 0, next_a = m->next ? m->inner * m->a_inner : 0;
         vec sum[ROWS][TILE];
 
         UNROLL
@@ -28,9 +36,11 @@ INLINE void tile(size_t rows, size_t vectors, const struct cosmos__matmul *m, si
                 UNROLL
         for (size_t v = 0; v < vectors; v++)
                 sum[r][v] = from ? v_load(from + r * m->from_row + v * LANES) : v_set(0);
-        for (size_t k = 0; k < m->inner; k++, a += m->a_inner, b += width) {
+        for (size_t k = 0; k < m->inner; k++, a += m->a_inner, b += width, next += next_row) {
                 vec columns[TILE];
 
+                __builtin_prefetch(next, 0, INTO_L2);
+                __builtin_prefetch(a + next_a, 0, INTO_L2);
                 UNROLL
                 for (size_t v = 0; v < vectors; v++)
                         columns[v] = v_load(b + v * LANES);
