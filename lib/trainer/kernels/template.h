@@ -14,6 +14,8 @@
 #include <stdbool.h>
 
 #define TILE ((size_t)4) /* vectors in a panel */
+/* Twice as many rows are parted evenly: the two that ROWS leave would wait for the panel longer than they multiply. */
+#define FEWER_ROWS (ROWS / 2 + 1)
 #define LINE (COSMOS__ALIGNMENT / sizeof(cosmos__real))
 #define INTO_L2 2 /* the first level is full of the panel */
 
@@ -64,9 +66,10 @@ INLINE void tiles_of(size_t vectors, const struct cosmos__matmul *m, size_t colu
 {
         size_t r = 0;
 
-        for (; r + ROWS <= m->rows; r += ROWS)
+        for (; r + ROWS <= m->rows && m->rows - r != 2 * FEWER_ROWS; r += ROWS)
                 tile(ROWS, vectors, m, r, column, width);
-        /* Two sums of four vectors are as many as wait for each other in vain. */
+        for (; r + FEWER_ROWS <= m->rows; r += FEWER_ROWS)
+                tile(FEWER_ROWS, vectors, m, r, column, width);
         for (; r + 2 <= m->rows; r += 2)
                 tile(2, vectors, m, r, column, width);
         for (; r < m->rows; r++)
@@ -82,8 +85,13 @@ static void matmul(const struct cosmos__matmul *m)
                         tiles_of(TILE, m, at, width);
                         continue;
                 }
-                for (size_t v = 0; v < width; v += LANES)
-                        tiles_of(1, m, at + v, width);
+                for (size_t v = 0, vectors; v < width / LANES; v += vectors) {
+                        vectors = MIN(width / LANES - v, 2);
+                        if (vectors == 2)
+                                tiles_of(2, m, at + v * LANES, width);
+                        else
+                                tiles_of(1, m, at + v * LANES, width);
+                }
         }
 }
 
