@@ -38,6 +38,12 @@ INLINE void tile(size_t rows, size_t vectors, const struct cosmos__matmul *m, si
                 UNROLL
         for (size_t v = 0; v < vectors; v++)
                 sum[r][v] = from ? v_load(from + r * m->from_row + v * LANES) : v_set(0);
+        /* What c was is of no use, but a store waits for it: it comes while there is something else to do. */
+        UNROLL
+        for (size_t r = 0; r < rows; r++)
+                UNROLL
+        for (size_t v = 0; v < vectors; v++)
+                __builtin_prefetch(c + r * m->c_row + v * LANES, 1);
         for (size_t k = 0; k < m->inner; k++, a += m->a_inner, b += width, next += next_row) {
                 vec columns[TILE];
 
