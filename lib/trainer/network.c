@@ -67,6 +67,7 @@ struct cosmos__network {
         const struct cosmos__pass *pass;
         size_t *first; /* [steps + 1]: a step's first row */
         size_t groups;
+        bool learns;         /* or it is only evaluated */
         cosmos__real scale;  /* 1 / calls */
         double *nll, *loss;  /* [pieces] */
         double rate, factor; /* of Adam's step */
@@ -481,6 +482,16 @@ static void forward_step(struct cosmos__network *n, size_t l, size_t t, size_t g
         }
 }
 
+/* The derivatives by what goes up from a layer are those by its h, but for the units that are dropped. */
+static void drop_back(const struct cosmos__network *n, size_t l, size_t t, size_t group)
+{
+        for (size_t i = 0; n->pass->dropout > 0 && i < rows_of(n, t, group); i++) {
+                const size_t row = n->first[t] + group + i * n->groups;
+
+                drop(n, l, row, n->d_h + row * n->width_max, n->d_h + row * n->width_max);
+        }
+}
+
 static void dense_step(struct cosmos__network *n, size_t t, size_t group)
 {
         const size_t l = n->shape.n_layers - 1, width = n->layers[l].width, rows = rows_of(n, t, group),
@@ -496,6 +507,12 @@ static void dense_step(struct cosmos__network *n, size_t t, size_t group)
                                                            n->batch->targets[piece * n->batch->steps + t],
                                                            (cosmos__real)n->pass->smoothing, n->scale, &n->loss[piece]);
         }
+        if (!n->learns)
+                return;
+        /* Now, while the derivatives by the logits are at hand. */
+        multiply(n, rows, n->d_h + first * n->width_max, width, n->width_max, NULL, 0, logits, n->vocab_width,
+                 n->vocab_width, n->dense_t);
+        drop_back(n, l, t, group);
 }
 
 static void forward_group(struct cosmos__network *n, size_t group)
@@ -510,16 +527,6 @@ static void forward_group(struct cosmos__network *n, size_t group)
 }
 
 /* ---- backwards --------------------------------------------------------------------------------- */
-
-/* The derivatives by what goes up from a layer are those by its h, but for the units that are dropped. */
-static void drop_back(const struct cosmos__network *n, size_t l, size_t t, size_t group)
-{
-        for (size_t i = 0; n->pass->dropout > 0 && i < rows_of(n, t, group); i++) {
-                const size_t row = n->first[t] + group + i * n->groups;
-
-                drop(n, l, row, n->d_h + row * n->width_max, n->d_h + row * n->width_max);
-        }
-}
 
 static void backward_step(struct cosmos__network *n, size_t l, size_t t, size_t group)
 {
@@ -546,14 +553,6 @@ static void backward_step(struct cosmos__network *n, size_t l, size_t t, size_t 
 
 static void backward_group(struct cosmos__network *n, size_t group)
 {
-        const size_t top = n->shape.n_layers - 1;
-
-        for (size_t t = 0; t < n->batch->steps && rows_of(n, t, group) > 0; t++) {
-                multiply(n, rows_of(n, t, group), n->d_h + (n->first[t] + group) * n->width_max, n->layers[top].width,
-                         n->width_max, NULL, 0, n->logits + (n->first[t] + group) * n->vocab_width, n->vocab_width,
-                         n->vocab_width, n->dense_t);
-                drop_back(n, top, t, group);
-        }
         for (size_t l = n->shape.n_layers; l-- > 0;) {
                 for (size_t p = group; p < n->batch->pieces; p += n->groups)
                         memset(n->d_c + p * n->width_max, 0, n->width_max * sizeof(*n->d_c));
@@ -791,12 +790,14 @@ static void collect_gradient(struct cosmos__network *n)
 
 /* ---- a batch ------------------------------------------------------------------------------------------ */
 
-static void begin(struct cosmos__network *n, const struct cosmos__batch *batch, const struct cosmos__pass *pass)
+static void begin(struct cosmos__network *n, const struct cosmos__batch *batch, const struct cosmos__pass *pass,
+                  bool learns)
 {
         size_t piece = batch->pieces;
 
         n->batch = batch;
         n->pass = pass;
+        n->learns = learns;
         n->groups = MIN(cosmos__pool_threads(n->pool), (size_t)batch->pieces);
         n->first[0] = 0;
         for (size_t t = 0; t < batch->steps; t++) {
@@ -817,30 +818,28 @@ static void sum_up(const struct cosmos__network *n, struct cosmos__loss *ret)
         }
 }
 
-static void evaluate_item(void *userdata, size_t group)
+static void group_item(void *userdata, size_t group)
 {
-        forward_group(userdata, group);
-}
+        struct cosmos__network *n = userdata;
 
-static void train_item(void *userdata, size_t group)
-{
-        forward_group(userdata, group);
-        backward_group(userdata, group);
+        forward_group(n, group);
+        if (n->learns)
+                backward_group(n, group);
 }
 
 void cosmos__network_evaluate(struct cosmos__network *n, const struct cosmos__batch *batch,
                               const struct cosmos__pass *pass, struct cosmos__loss *ret)
 {
-        begin(n, batch, pass);
-        cosmos__pool_run(n->pool, evaluate_item, n, n->groups);
+        begin(n, batch, pass, false);
+        cosmos__pool_run(n->pool, group_item, n, n->groups);
         sum_up(n, ret);
 }
 
 const cosmos__real *cosmos__network_gradient(struct cosmos__network *n, const struct cosmos__batch *batch,
                                              const struct cosmos__pass *pass, struct cosmos__loss *ret)
 {
-        begin(n, batch, pass);
-        cosmos__pool_run(n->pool, train_item, n, n->groups);
+        begin(n, batch, pass, true);
+        cosmos__pool_run(n->pool, group_item, n, n->groups);
         cosmos__pool_run(n->pool, gradient_item, n, n_gradient_items(n));
         cosmos__pool_run(n->pool, embedding_item, n, n->n_tables);
         collect_gradient(n);
