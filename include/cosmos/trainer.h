@@ -162,7 +162,7 @@ struct cosmos_trainer_report {
         /* Perplexity on chunks of the second part, of the model of `init` and of the new one. */
         double before, after;
         uint64_t new_calls;             /* names that entered the vocabulary */
-        double kept_before, kept_after; /* perplexity on kept calls that were not rehearsed; NaN: none are kept */
+        double kept_before, kept_after; /* perplexity on kept calls that were never learnt from; NaN: none are kept */
 };
 
 /* After cosmos_trainer_run() has returned 0. */

@@ -183,8 +183,8 @@ int cosmos__finish(cosmos_trainer *t, bool with_threshold, struct cosmos_diag *r
         if (r == 0 && with_threshold)
                 r = put_threshold(t, metadata);
         if (r == 0 && with_threshold)
-                r = cosmos__kept_choose(&kept, &t->kept, &t->calls, &t->split.parts[COSMOS__LEARN], t->options.keep,
-                                        t->options.length);
+                r = cosmos__kept_choose(&kept, &t->kept, &t->calls, &t->split.parts[COSMOS__LEARN],
+                                        &t->split.parts[COSMOS__STOP], t->options.keep, t->options.length);
         if (r == 0 && kept.n > 0)
                 r = put(metadata, "cosmos.kept", "%llu", (unsigned long long)kept.of) < 0 ||
                             put(metadata, "cosmos.format", "2") < 0 /* the first to have these tensors */

@@ -7,7 +7,8 @@
 #include <math.h>
 #include <string.h>
 
-#define HELD 8 /* every eighth piece is not rehearsed */
+#define HELD 8 /* one row of so many is held */
+#define MARKS (COSMOS__KEPT_BEGINS | COSMOS__KEPT_HELD)
 
 /* ---- reading ---------------------------------------------------------------------------- */
 
@@ -27,7 +28,7 @@ static int read_rows(struct cosmos__kept *kept, const struct cosmos__shape *shap
 
                         if (f == 0 && row == 0 && !(value & COSMOS__KEPT_BEGINS))
                                 return bad_row(row, "is of no piece", reterr);
-                        if ((f == 0 ? value & ~COSMOS__KEPT_BEGINS : value) >= shape->field_size[f])
+                        if ((f == 0 && value & COSMOS__KEPT_BEGINS ? value & ~MARKS : value) >= shape->field_size[f])
                                 return bad_row(row, "has a field that is out of range", reterr);
                         kept->tokens[row * n + f] = value;
                 }
@@ -48,7 +49,8 @@ static int read_frequency(struct cosmos__kept *kept, const struct cosmos__tensor
 /* The rows behind each that begins a piece, up to the next one. The marks are taken off. */
 static int find_pieces(struct cosmos__kept *kept, uint32_t n_fields, uint32_t length, struct cosmos_diag *reterr)
 {
-        size_t pieces = 0, held = 0, begin = 0;
+        size_t pieces = 0, begin = 0;
+        bool held = false;
         int r;
 
         for (size_t row = 0; row < kept->rows; row++)
@@ -64,11 +66,12 @@ static int find_pieces(struct cosmos__kept *kept, uint32_t n_fields, uint32_t le
                 if (row < kept->rows && !(*name & COSMOS__KEPT_BEGINS))
                         continue;
                 if (row > 0)
-                        cosmos__pieces_add(++held % HELD == 0 ? &kept->held : &kept->learn, begin, row, UINT64_MAX,
-                                           length);
+                        cosmos__pieces_add(held ? &kept->held : &kept->learn, begin, row, UINT64_MAX, length);
                 begin = row + 1;
-                if (row < kept->rows)
-                        *name &= ~COSMOS__KEPT_BEGINS;
+                if (row == kept->rows)
+                        break;
+                held = *name & COSMOS__KEPT_HELD;
+                *name &= ~MARKS;
         }
         return 0;
 }
@@ -112,46 +115,60 @@ void cosmos__kept_free(struct cosmos__kept *kept)
 
 /* ---- choosing ------------------------------------------------------------------------------ */
 
-static void put_token(struct cosmos__kept_tensors *to, uint32_t row, const struct cosmos__calls *calls, uint64_t call,
-                      bool begins)
+/* What rows are taken from. */
+struct origin {
+        const struct cosmos__calls *calls;
+        const struct cosmos__pieces *pieces;
+        uint64_t chunks; /* that are taken */
+        bool held;
+};
+
+static void put_token(struct cosmos__kept_tensors *to, uint32_t row, const struct cosmos__calls *calls, uint64_t call)
 {
         const uint32_t *from = calls->tokens + call * calls->stride;
-        uint16_t *tokens = to->tokens + (size_t)row * calls->n_fields;
 
         for (uint32_t f = 0; f < calls->n_fields; f++)
-                tokens[f] = (uint16_t)from[calls->fields[f]];
-        if (begins)
-                tokens[0] |= COSMOS__KEPT_BEGINS;
+                to->tokens[(size_t)row * calls->n_fields + f] = (uint16_t)from[calls->fields[f]];
         if (to->frequency)
                 to->frequency[row] = calls->frequency[call];
 }
 
-static uint32_t put_chunk(struct cosmos__kept_tensors *to, uint32_t row, const struct cosmos__calls *calls,
+static uint32_t put_chunk(struct cosmos__kept_tensors *to, uint32_t row, const struct origin *o,
                           const struct cosmos__chunk *chunk)
 {
-        if (chunk->opens) { /* behind <start>, whose fields are all 0 */
-                memset(to->tokens + (size_t)row * calls->n_fields, 0, calls->n_fields * sizeof(*to->tokens));
-                to->tokens[(size_t)row * calls->n_fields] = COSMOS__KEPT_BEGINS;
-                if (to->frequency)
-                        to->frequency[row] = 0;
-        } else {
-                put_token(to, row, calls, chunk->begin - 1, true);
-        }
+        if (!chunk->opens) /* or it is behind <start>, whose fields are all 0, as the rows are before they are put */
+                put_token(to, row, o->calls, chunk->begin - 1);
+        to->tokens[(size_t)row * o->calls->n_fields] |=
+            (uint16_t)(COSMOS__KEPT_BEGINS | (o->held ? COSMOS__KEPT_HELD : 0));
         for (uint32_t i = 0; i < chunk->length; i++)
-                put_token(to, row + 1 + i, calls, chunk->begin + i, false);
+                put_token(to, row + 1 + i, o->calls, chunk->begin + i);
         return row + 1 + chunk->length;
 }
 
-/* `n` chunks of the pieces, evenly spaced. */
-static uint32_t put_chunks(struct cosmos__kept_tensors *to, uint32_t row, const struct cosmos__calls *calls,
-                           const struct cosmos__pieces *pieces, uint32_t length, uint64_t n)
+/* Chunks that are evenly spaced in the pieces. */
+static uint32_t put_chunks(struct cosmos__kept_tensors *to, uint32_t row, const struct origin *o, uint32_t length)
 {
-        for (uint64_t i = 0; i < n; i++) {
-                const struct cosmos__chunk chunk = cosmos__pieces_at(pieces, length, i, n);
+        for (uint64_t i = 0; i < o->chunks; i++) {
+                const struct cosmos__chunk chunk = cosmos__pieces_at(o->pieces, length, i, o->chunks);
 
-                row = put_chunk(to, row, calls, &chunk);
+                row = put_chunk(to, row, o, &chunk);
         }
         return row;
+}
+
+/* How many chunks of two origins have room: `share` is the old one's. */
+static void part_room(uint64_t room, double share, struct origin *old, struct origin *new)
+{
+        const uint64_t olds = cosmos__pieces_chunks(old->pieces), news = cosmos__pieces_chunks(new->pieces);
+
+        old->chunks = olds;
+        new->chunks = news;
+        if (olds + news <= room)
+                return;
+        old->chunks = MIN(MAX((uint64_t)((double)room * share), room / 4), room - room / 4);
+        old->chunks = MIN(old->chunks, olds);
+        new->chunks = MIN(room - old->chunks, news);
+        old->chunks = MIN(room - new->chunks, olds);
 }
 
 static void describe(struct cosmos__kept_tensors *to, uint32_t rows, uint32_t n_fields)
@@ -176,31 +193,35 @@ static void describe(struct cosmos__kept_tensors *to, uint32_t rows, uint32_t n_
 }
 
 int cosmos__kept_choose(struct cosmos__kept_tensors *ret, const struct cosmos__kept *old,
-                        const struct cosmos__calls *calls, const struct cosmos__pieces *pieces, uint32_t most,
-                        uint32_t length)
+                        const struct cosmos__calls *calls, const struct cosmos__pieces *learnt,
+                        const struct cosmos__pieces *held, uint32_t most, uint32_t length)
 {
+        enum { OLD, NEW, OLD_HELD, NEW_HELD, ORIGINS };
+        struct origin origins[ORIGINS] = {
+            [OLD] = {&old->calls, &old->learn, 0, false},
+            [NEW] = {calls, learnt, 0, false},
+            [OLD_HELD] = {&old->calls, &old->held, 0, true},
+            [NEW_HELD] = {calls, held, 0, true},
+        };
         const uint64_t room = most / (length + 1); /* chunks */
-        const uint64_t olds = old->tokens ? cosmos__pieces_chunks(&old->learn) : 0,
-                       news = cosmos__pieces_chunks(pieces);
-        uint64_t n_old = olds, n_new = news;
+        double share;
+        uint64_t chunks = 0;
         uint32_t rows = 0;
 
-        ret->of = old->of + pieces->calls;
-        if (olds + news > room) {
-                n_old = (uint64_t)((double)room * (double)old->of / (double)ret->of);
-                n_old = MIN(MAX(n_old, room / 4), room - room / 4);
-                n_old = MIN(n_old, olds);
-                n_new = MIN(room - n_old, news);
-                n_old = MIN(room - n_new, olds);
-        }
-        if (n_old + n_new == 0)
+        ret->of = old->of + learnt->calls;
+        share = (double)old->of / (double)ret->of;
+        part_room(room - room / HELD, share, &origins[OLD], &origins[NEW]);
+        part_room(room / HELD, share, &origins[OLD_HELD], &origins[NEW_HELD]);
+        for (size_t i = 0; i < ORIGINS; i++)
+                chunks += origins[i].chunks;
+        if (chunks == 0)
                 return 0;
-        ret->tokens = calloc((n_old + n_new) * (length + 1), calls->n_fields * sizeof(*ret->tokens));
-        ret->frequency = calls->frequency ? calloc((n_old + n_new) * (length + 1), sizeof(*ret->frequency)) : NULL;
+        ret->tokens = calloc(chunks * (length + 1), calls->n_fields * sizeof(*ret->tokens));
+        ret->frequency = calls->frequency ? calloc(chunks * (length + 1), sizeof(*ret->frequency)) : NULL;
         if (!ret->tokens || (calls->frequency && !ret->frequency))
                 return -ENOMEM;
-        rows = put_chunks(ret, rows, &old->calls, &old->learn, length, n_old);
-        rows = put_chunks(ret, rows, calls, pieces, length, n_new);
+        for (size_t i = 0; i < ORIGINS; i++)
+                rows = put_chunks(ret, rows, &origins[i], length);
         describe(ret, rows, calls->n_fields);
         return 0;
 }

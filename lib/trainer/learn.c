@@ -56,12 +56,11 @@ static int check_parts(const cosmos_trainer *t, struct cosmos_diag *reterr)
 int cosmos__learn_begin(cosmos_trainer *t, struct cosmos_diag *reterr)
 {
         const struct cosmos_trainer_options *o = &t->options;
-        const struct cosmos__without refused = {(const void *)t->refused.data,
-                                                t->refused.size / sizeof(struct cosmos__range)};
+        const struct cosmos__without unlearnt = {t->unlearnt, t->n_unlearnt};
         const struct cosmos__without without[COSMOS__PARTS] = {
-            [COSMOS__LEARN] = {t->unlearnt, t->n_unlearnt},
-            [COSMOS__STOP] = refused,
-            [COSMOS__CALIBRATE] = refused,
+            [COSMOS__LEARN] = unlearnt,
+            [COSMOS__STOP] = unlearnt, /* or it would say that nothing is gained */
+            [COSMOS__CALIBRATE] = {(const void *)t->refused.data, t->refused.size / sizeof(struct cosmos__range)},
         };
         int r;
 

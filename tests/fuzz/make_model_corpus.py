@@ -186,7 +186,7 @@ def main():
         "args": model([1], 1, 2, tokens="name,args"),
         "size": model([1], 1, 2, tokens="name,size/half"),
         "kept": pack(*keeping([[0x8000, 0], [2, 134], [0x8001, 0]], tokens="name,errno")),
-        "kept-much": pack(*keeping([[0x8001 if i % 9 == 0 else 1 + i % 2] for i in range(200)])),
+        "kept-much": pack(*keeping([[[0x8001, 0xc001][i % 2] if i % 9 == 0 else 1 + i % 2] for i in range(200)])),
         "kept-frequency": pack(*keeping([[0x8000], [2]], [0, 0.5], tokens="name,frequency/10")),
         "all-keys": model([2], 2, 3, keys=dict(threshold="2.5", quantile="0.99", source="audit", calls="all", unit="thread")),
         "thresholds": model(

@@ -512,6 +512,25 @@ TEST(GoingOn, NewCallsEnterAndTheOldStay)
         EXPECT_LT(r.kept_after, 1.3 * r.kept_before); // not forgotten
 }
 
+// What is held is of each generation, and never learnt: by heart it would be known better than later calls are.
+TEST(GoingOn, WhatIsHeldStays)
+{
+        std::string bytes = train(read(rounds(5000)), small());
+        double before = 0;
+
+        for (int generation = 0; generation < 2; generation++) {
+                const Model model = load(bytes);
+                const Corpus corpus = read(rounds(5000), as_of(model));
+                const Trainer trainer = make(corpus, going_on(bytes));
+
+                run(trainer);
+                before = report(trainer).kept_before;
+                EXPECT_GE(before, 1);
+                EXPECT_NEAR(before, report(trainer).before, 0.2 * before);
+                bytes = model_of(trainer);
+        }
+}
+
 TEST(GoingOn, WhatIsAnomalousIsNotLearnt)
 {
         const std::string first = train(read(rounds(5000)), small());
