@@ -395,7 +395,13 @@ def test_what_is_anomalous_is_left_out(first, trace, normal, tmp_path):
         said = train(path, *arguments).stderr
         assert re.search(r"anomalous   to it, [1-9]\d* of \d+ windows", said) and word in said, said
         assert re.search(r"they were left out: [1-9]\d* calls", said)
-        assert re.search(r"trimmed     [1-9]\d* more calls were not learnt", said)
+
+
+def test_what_is_least_expected_is_not_learnt(first, normal, tmp_path):
+    arguments = [normal("new.jsonl", calls=20_000, seed=4), "-o", tmp_path / "second.bin", "--init", first, "--epochs", 1]
+    told = "more calls were not learnt: it expected them least"
+    assert re.search(rf"trimmed     [1-9]\d* {told}", train(*arguments).stderr)
+    assert told not in train(*arguments, "--learn-anomalous").stderr
 
 
 def test_a_model_may_be_replaced_by_its_successor(first, normal):
