@@ -43,7 +43,7 @@ except ImportError as e:
 SEEDS = (1, 2, 3)
 FORGOTTEN = 0.02  # at most: what the first service's NLL may rise by
 BEHIND = 0.02  # likewise the second one's, beside that of a model that learnt both at once
-POISONED = 0.01  # likewise the AUC
+POISONED = 0.01  # at most: what the AUC may fall by
 POISON = 0.05  # share of the calls that are an intruder's
 MARKS = ("<!-- continual.py: begin -->\n", "<!-- continual.py: end -->\n")
 
@@ -160,8 +160,15 @@ def number(trace: adfa_ld.Trace) -> int:
     return int(os.path.basename(os.path.dirname(trace.name)).rsplit("_", 1)[1])
 
 
+def measures(model: cosmos.Model, validation: List[adfa_ld.Trace], attacks: List[adfa_ld.Trace]) -> List[float]:
+    """The mean NLL of a normal call, and the AUCs by each score."""
+    normal, attack = scores(model, validation), scores(model, attacks)
+    calls = np.array([len(trace.numbers) for trace in validation])
+    return [float(normal[0] @ calls / calls.sum()), *(auc(normal[i], attack[i]) for i in range(2))]
+
+
 def poison(args) -> Dict[str, np.ndarray]:
-    """Of each stream [seed, score]: the AUCs."""
+    """Of each stream [seed, measure]."""
     parts = adfa_ld.read(args.archive)
     once, seen = parts["training"][0::2], parts["training"][1::2]
     used = [trace for trace in parts["attack"] if number(trace) % 2]
@@ -184,13 +191,13 @@ def poison(args) -> Dict[str, np.ndarray]:
             models = {
                 "nothing": of("", base),
                 "clean": of("-clean", clean),
+                "clean, and told to learn all": of("-clean-all", clean, "--learn-anomalous"),
                 "5% intruders": of("-poisoned", mixed),
-                "5% intruders, and told to learn all": of("-all", mixed, "--learn-anomalous"),
+                "5% intruders, and told to learn all": of("-poisoned-all", mixed, "--learn-anomalous"),
             }
             for kind, model in models.items():
                 script.progress(f"seed {seed}: {kind}")
-                normal, attack = scores(model, parts["validation"]), scores(model, unused)
-                found.setdefault(kind, []).append([auc(normal[i], attack[i]) for i in range(2)])
+                found.setdefault(kind, []).append(measures(model, parts["validation"], unused))
     return {kind: np.array(values) for kind, values in found.items()}
 
 
@@ -219,13 +226,14 @@ def tell_services(found) -> Tuple[str, List[bool]]:
 
 
 def tell_poison(found) -> Tuple[str, List[bool]]:
-    text = row(["went on with", "AUC, mean of a trace", "AUC, highest window"]) + row(["---"] * 3)
+    text = row(["went on with", "NLL, normal", "AUC, mean of a trace", "AUC, highest window"]) + row(["---"] * 4)
     for kind, values in found.items():
-        text += row([kind, spread(values[:, 0], ".3f"), spread(values[:, 1], ".3f")])
-    lost = found["clean"] - found["5% intruders"]
+        text += row([kind, spread(values[:, 0], ".4f"), spread(values[:, 1], ".3f"), spread(values[:, 2], ".3f")])
+    lost, beside = (found[kind][:, 1:] - found["5% intruders"][:, 1:] for kind in ("nothing", "clean"))
     text += (
-        f"\nThe intruders cost {spread(lost[:, 0], '+.3f')} of the AUC of means, {spread(lost[:, 1], '+.3f')} of that of "
-        f"highest windows, beside the clean stream; at most {POISONED} was to be.\n"
+        f"\nThe stream with intruders takes {spread(lost[:, 0], '+.3f')} off the AUC of means that the model had before, and "
+        f"{spread(lost[:, 1], '+.3f')} off that of highest windows; at most {POISONED} was to be. Beside the clean stream they cost "
+        f"{spread(beside[:, 0], '+.3f')} and {spread(beside[:, 1], '+.3f')}.\n"
     )
     return text, [np.mean(lost[:, i]) <= POISONED for i in range(2)]
 
