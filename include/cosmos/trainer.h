@@ -152,10 +152,10 @@ struct cosmos_trainer_report {
         size_t n_moments;
 
         /* With `init`. */
-        uint64_t sifted;        /* windows that the model of `init` judged */
-        uint64_t refused;       /* of them, found anomalous */
-        uint64_t refused_calls; /* that were left out */
-        uint64_t trimmed_calls; /* of the others, the least expected: not learnt, but the threshold is fitted to them */
+        uint64_t sifted;            /* windows that the model of `init` judged */
+        uint64_t refused;           /* of them, found anomalous */
+        uint64_t refused_calls;     /* that were left out */
+        uint64_t trimmed_calls;     /* of the others in the first and second part, the least expected: not learnt */
         uint64_t refused_sequences; /* that they are of */
         double refused_spread; /* share of ten equal stretches of time that they lie in: many, and it is drift rather
                                   than an intrusion */

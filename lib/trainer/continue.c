@@ -4,7 +4,7 @@
  * detector would, and what is anomalous is left out with all that is near to it, so that whoever is inside already, or
  * wants to be, can't teach the model to expect him. Who stays below the threshold is still less expected than most of
  * normal life: of stretches of sequences, the least expected are not learnt either (trimmed likelihood; Neykov and
- * Müller 2003). They do count in the second and third part: without them the threshold would drift down.
+ * Müller 2003). The threshold is fitted to them all the same, or it would drift down.
  */
 #include "trainer/trainer.h"
 
@@ -17,7 +17,7 @@
 
 #define REACH UINT64_C(1000)   /* calls before and behind an anomalous window that are left out too */
 #define STRETCH UINT64_C(1000) /* calls, about, that are trimmed or not together */
-#define TRIMMED 0.1            /* share of all calls, at most. A fifth left nothing to gain (docs/continual.md) */
+#define TRIMMED 0.1            /* share of all calls, at most (docs/continual.md) */
 #define STEPS 64               /* of a scan, in one go */
 #define PIECES 64
 
