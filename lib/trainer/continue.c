@@ -115,8 +115,8 @@ void cosmos__continue_close(cosmos_trainer *t)
         cosmos__scan_close(&t->sift);
         cosmos__kept_free(&t->kept);
         cosmos__buffer_free(&t->refused);
+        cosmos__buffer_free(&t->unlearnt);
         free(t->stretches);
-        free(t->unlearnt);
         cosmos_model_unref(t->init);
         free(t->known);
 }
@@ -216,19 +216,17 @@ static void on_call(void *userdata, uint64_t call, double nll)
                 begin_stretch(t, call + 1);
 }
 
-static int refuse(cosmos_trainer *t, uint64_t begin, uint64_t end)
+/* A range that begins no earlier than those that are there; if it meets the last one, they are made one. */
+static int add_range(struct cosmos__buffer *ranges, const struct cosmos__range *range)
 {
-        struct cosmos__range *all = (void *)t->refused.data, *last;
-        const size_t n = t->refused.size / sizeof(*all);
+        struct cosmos__range *all = (void *)ranges->data;
+        const size_t n = ranges->size / sizeof(*all);
 
-        if (n > 0 && all[n - 1].end >= begin) {
-                last = &all[n - 1];
-                t->report.refused_calls += MAX(end, last->end) - last->end;
-                last->end = MAX(end, last->end);
+        if (n > 0 && all[n - 1].end >= range->begin) {
+                all[n - 1].end = MAX(all[n - 1].end, range->end);
                 return 0;
         }
-        t->report.refused_calls += end - begin;
-        return cosmos__buffer_append(&t->refused, &(struct cosmos__range){begin, end}, sizeof(struct cosmos__range));
+        return cosmos__buffer_append(ranges, range, sizeof(*range));
 }
 
 static int on_sifted(void *userdata, uint64_t first, uint64_t end, double score)
@@ -249,7 +247,8 @@ static int on_sifted(void *userdata, uint64_t first, uint64_t end, double score)
         t->refused_sequence = t->sift_sequence + 1;
         if (t->options.learn_anomalous)
                 return 0;
-        return refuse(t, first - begin > REACH ? first - REACH : begin, last - end > REACH ? end + REACH : last);
+        return add_range(&t->refused, &(struct cosmos__range){first - begin > REACH ? first - REACH : begin,
+                                                              last - end > REACH ? end + REACH : last});
 }
 
 static int sift_begin(cosmos_trainer *t, struct cosmos_diag *reterr)
@@ -316,44 +315,36 @@ static size_t n_trimmed(const cosmos_trainer *t)
         return n;
 }
 
-/* Ranges in ascending order, those that meet made one: how many are left. */
-static size_t merge(struct cosmos__range *ranges, size_t n)
-{
-        size_t merged = 0;
-
-        for (size_t i = 0; i < n; i++) {
-                if (merged > 0 && ranges[merged - 1].end >= ranges[i].begin)
-                        ranges[merged - 1].end = MAX(ranges[merged - 1].end, ranges[i].end);
-                else
-                        ranges[merged++] = ranges[i];
-        }
-        return merged;
-}
-
 /* What is not learnt: what was refused, and the least expected stretches. */
 static int trim(cosmos_trainer *t)
 {
         const size_t n_refused = t->refused.size / sizeof(struct cosmos__range);
+        _cleanup_free_ struct cosmos__range *all = NULL;
         size_t n;
+        int r = 0;
 
         qsort(t->stretches, t->n_stretches, sizeof(*t->stretches), by_score);
         n = n_trimmed(t);
-        t->unlearnt = calloc(n_refused + n + 1, sizeof(*t->unlearnt));
-        if (!t->unlearnt)
+        all = calloc(n_refused + n + 1, sizeof(*all));
+        if (!all)
                 return -ENOMEM;
         for (size_t i = 0; i < n; i++)
-                t->unlearnt[i] = t->stretches[i].range;
+                all[i] = t->stretches[i].range;
         if (n_refused > 0)
-                memcpy(t->unlearnt + n, t->refused.data, t->refused.size);
-        qsort(t->unlearnt, n_refused + n, sizeof(*t->unlearnt), by_place);
-        t->n_unlearnt = merge(t->unlearnt, n_refused + n);
-        return 0;
+                memcpy(all + n, t->refused.data, t->refused.size);
+        qsort(all, n_refused + n, sizeof(*all), by_place);
+        for (size_t i = 0; i < n_refused + n && r == 0; i++)
+                r = add_range(&t->unlearnt, &all[i]);
+        return r;
 }
 
 static int sift_end(cosmos_trainer *t, struct cosmos_diag *reterr)
 {
+        const struct cosmos__range *refused = (const void *)t->refused.data;
         int r = 0;
 
+        for (size_t i = 0; i < t->refused.size / sizeof(*refused); i++)
+                t->report.refused_calls += calls_in(&refused[i]);
         for (uint32_t tenth = 0; tenth < 10; tenth++)
                 t->report.refused_spread += (t->refused_tenths >> tenth & 1) / 10.0;
         if (!t->options.learn_anomalous)

@@ -53,14 +53,18 @@ static int check_parts(const cosmos_trainer *t, struct cosmos_diag *reterr)
         return 0;
 }
 
+static struct cosmos__without without_of(const struct cosmos__buffer *ranges)
+{
+        return (struct cosmos__without){(const void *)ranges->data, ranges->size / sizeof(struct cosmos__range)};
+}
+
 int cosmos__learn_begin(cosmos_trainer *t, struct cosmos_diag *reterr)
 {
         const struct cosmos_trainer_options *o = &t->options;
-        const struct cosmos__without unlearnt = {t->unlearnt, t->n_unlearnt};
         const struct cosmos__without without[COSMOS__PARTS] = {
-            [COSMOS__LEARN] = unlearnt,
-            [COSMOS__STOP] = unlearnt, /* or it would say that nothing is gained */
-            [COSMOS__CALIBRATE] = {(const void *)t->refused.data, t->refused.size / sizeof(struct cosmos__range)},
+            [COSMOS__LEARN] = without_of(&t->unlearnt),
+            [COSMOS__STOP] = without_of(&t->unlearnt), /* or it would say that nothing is gained */
+            [COSMOS__CALIBRATE] = without_of(&t->refused),
         };
         int r;
 

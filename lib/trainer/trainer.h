@@ -62,9 +62,8 @@ struct cosmos_trainer {
         struct cosmos__buffer refused;     /* of struct cosmos__range */
         struct cosmos__stretch *stretches; /* of the sequences in their order; once all are there, by score */
         size_t n_stretches;
-        struct cosmos__range *unlearnt; /* what was refused or trimmed; NULL: learn all */
-        size_t n_unlearnt;
-        uint32_t *known; /* [vocab]: `init` knows a new call as <unknown> */
+        struct cosmos__buffer unlearnt; /* likewise: what was refused or trimmed */
+        uint32_t *known;                /* [vocab]: `init` knows a new call as <unknown> */
         struct cosmos__calls sifted;
         struct cosmos__scan sift;
         size_t sift_sequence;

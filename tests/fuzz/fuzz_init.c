@@ -76,8 +76,10 @@ static void go_on(const cosmos_corpus *corpus, const uint8_t *data, size_t size)
         options.init = data;
         options.init_size = size;
         r = cosmos_trainer_new(&trainer, corpus, &options, &diag);
-        while (r == 0 && (r = cosmos_trainer_run(trainer, &diag)) > 0)
-                r = 0;
+        if (r == 0)
+                do
+                        r = cosmos_trainer_run(trainer, &diag);
+                while (r > 0);
         check(r == 0 || diag.text[0]);
         if (r == 0) {
                 cosmos_trainer_get_model(trainer, &model, &model_size);
