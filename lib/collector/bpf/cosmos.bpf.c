@@ -50,7 +50,7 @@ struct thread {
         uint32_t generation; /* of the decisions that it was held against */
         uint32_t lost;       /* records since the last one that found room */
         uint32_t mounts;     /* OUTSIDE: the mount namespace that it came from */
-        uint32_t kept;       /* how often it was found: the first one fills it in */
+        uint32_t kept;       /* how often it was found: the first one counts it */
         uint32_t ppid;       /* of the parent below */
         uint64_t parent;     /* the address of its task: looked at only when it is another one, being
                                 cold memory. While it is the parent it stays where it is. */
@@ -353,21 +353,25 @@ static __always_inline void add_thread(uint32_t container, int n)
                 __sync_fetch_and_add(&state->threads, n);
 }
 
-/* Two programs may find the same thread at once: for one of them it is new, and counted. */
+/*
+ * Two programs may find the same thread at once: for one of them it is new, and counted. To the
+ * other, such as a call that it returns from while it is put into a cgroup, it is whole from the first.
+ */
 static struct thread *keep(struct task_struct *task, const struct pending *p)
 {
-        struct thread *t = bpf_task_storage_get(&threads, task, NULL, BPF_LOCAL_STORAGE_GET_F_CREATE);
+        struct thread first = {
+            .start = task->start_boottime,
+            .proc_start = task->group_leader->start_boottime,
+            .container = p->container,
+            .flags = (uint32_t)task->tgid == shared.self ? p->flags | SELF : p->flags,
+            .generation = shared.generation - 1, /* to be held against what was decided */
+            .lost = p->lost,
+            .mounts = p->mounts,
+        };
+        struct thread *t = bpf_task_storage_get(&threads, task, &first, BPF_LOCAL_STORAGE_GET_F_CREATE);
 
-        if (!t || __sync_fetch_and_add(&t->kept, 1))
-                return t;
-        t->start = task->start_boottime;
-        t->proc_start = task->group_leader->start_boottime;
-        t->flags = (uint32_t)task->tgid == shared.self ? p->flags | SELF : p->flags;
-        t->generation = shared.generation - 1; /* to be held against what was decided */
-        t->container = p->container;
-        t->mounts = p->mounts;
-        t->lost = p->lost;
-        add_thread(p->container, 1);
+        if (t && !__sync_fetch_and_add(&t->kept, 1))
+                add_thread(p->container, 1);
         return t;
 }
 
