@@ -115,8 +115,8 @@ void cosmos__continue_close(cosmos_trainer *t)
         cosmos__scan_close(&t->sift);
         cosmos__kept_free(&t->kept);
         cosmos__buffer_free(&t->refused);
-        cosmos__buffer_free(&t->unlearnt);
-        free(t->stretches);
+        cosmos__spool_free(&t->unlearnt);
+        cosmos__spool_free(&t->stretch_room);
         cosmos_model_unref(t->init);
         free(t->known);
 }
@@ -216,17 +216,21 @@ static void on_call(void *userdata, uint64_t call, double nll)
                 begin_stretch(t, call + 1);
 }
 
-/* A range that begins no earlier than those that are there; if it meets the last one, they are made one. */
-static int add_range(struct cosmos__buffer *ranges, const struct cosmos__range *range)
+/* Make a range that begins no earlier than the last one, if it meets that, one with it. */
+static bool join_range(struct cosmos__range *last, const struct cosmos__range *range)
 {
-        struct cosmos__range *all = (void *)ranges->data;
-        const size_t n = ranges->size / sizeof(*all);
+        if (last->end < range->begin)
+                return false;
+        last->end = MAX(last->end, range->end);
+        return true;
+}
 
-        if (n > 0 && all[n - 1].end >= range->begin) {
-                all[n - 1].end = MAX(all[n - 1].end, range->end);
-                return 0;
-        }
-        return cosmos__buffer_append(ranges, range, sizeof(*range));
+static int refuse(cosmos_trainer *t, const struct cosmos__range *range)
+{
+        struct cosmos__range *all = (void *)t->refused.data;
+        const size_t n = t->refused.size / sizeof(*all);
+
+        return n > 0 && join_range(&all[n - 1], range) ? 0 : cosmos__buffer_append(&t->refused, range, sizeof(*range));
 }
 
 static int on_sifted(void *userdata, uint64_t first, uint64_t end, double score)
@@ -247,8 +251,8 @@ static int on_sifted(void *userdata, uint64_t first, uint64_t end, double score)
         t->refused_sequence = t->sift_sequence + 1;
         if (t->options.learn_anomalous)
                 return 0;
-        return add_range(&t->refused, &(struct cosmos__range){first - begin > REACH ? first - REACH : begin,
-                                                              last - end > REACH ? end + REACH : last});
+        return refuse(t, &(struct cosmos__range){first - begin > REACH ? first - REACH : begin,
+                                                 last - end > REACH ? end + REACH : last});
 }
 
 static int sift_begin(cosmos_trainer *t, struct cosmos_diag *reterr)
@@ -270,9 +274,10 @@ static int sift_begin(cosmos_trainer *t, struct cosmos_diag *reterr)
                             "the model has no threshold: nothing of the traces is left out as anomalous");
         for (size_t i = 0; i < sequences; i++)
                 stretches += stretches_of(offsets[i + 1] - offsets[i]);
-        t->stretches = calloc(stretches, sizeof(*t->stretches));
-        if (!t->stretches)
-                return -ENOMEM;
+        r = cosmos__spool_reserve(&t->stretch_room, stretches * sizeof(*t->stretches), reterr);
+        if (r < 0)
+                return r;
+        t->stretches = (void *)t->stretch_room.data;
         t->time_min = t->time_max = times[0];
         for (size_t i = 1; i < cosmos_corpus_calls(t->corpus); i++) {
                 t->time_min = MIN(t->time_min, times[i]);
@@ -287,55 +292,69 @@ static int sift_begin(cosmos_trainer *t, struct cosmos_diag *reterr)
 
 /* ---- trimming -------------------------------------------------------------------------------- */
 
-static int by_score(const void *a, const void *b)
+/* The least expected first. */
+static struct cosmos__weighed weighed_stretch(const void *stretches, size_t i)
 {
-        const struct cosmos__stretch *x = a, *y = b;
+        const struct cosmos__stretch *s = (const struct cosmos__stretch *)stretches + i;
+        const uint64_t sign = UINT64_C(1) << 63;
+        uint64_t bits;
 
-        if (x->score != y->score)
-                return x->score < y->score ? 1 : -1;
-        return x->range.begin < y->range.begin ? -1 : 1;
+        memcpy(&bits, &s->score, sizeof(bits));
+        return (struct cosmos__weighed){bits & sign ? bits : ~(bits | sign), calls_in(&s->range)};
 }
 
-static int by_place(const void *a, const void *b)
+static int leave_out(cosmos_trainer *t, const struct cosmos__range *range, struct cosmos_diag *reterr)
 {
-        const struct cosmos__range *x = a, *y = b;
+        struct cosmos__range *all = (void *)t->unlearnt.data;
+        const size_t n = t->unlearnt.size / sizeof(*all);
+        int r;
 
-        return (x->begin > y->begin) - (x->begin < y->begin);
+        if (n > 0 && join_range(&all[n - 1], range))
+                return 0;
+        r = cosmos__spool_reserve(&t->unlearnt, sizeof(*range), reterr);
+        if (r < 0)
+                return r;
+        memcpy(t->unlearnt.data + t->unlearnt.size, range, sizeof(*range));
+        t->unlearnt.size += sizeof(*range);
+        return 0;
 }
 
-/* How many of the stretches, of which the least expected come first, are no more than their share. */
-static size_t n_trimmed(const cosmos_trainer *t)
+/* What is refused and begins before `end`, from the range `*i` on. */
+static int leave_out_refused(cosmos_trainer *t, size_t *i, uint64_t end, struct cosmos_diag *reterr)
 {
-        const double most = TRIMMED * (double)cosmos_corpus_calls(t->corpus);
-        uint64_t calls = 0;
-        size_t n = 0;
-
-        while (n < t->n_stretches && (double)(calls + calls_in(&t->stretches[n].range)) <= most)
-                calls += calls_in(&t->stretches[n++].range);
-        return n;
-}
-
-/* What is not learnt: what was refused, and the least expected stretches. */
-static int trim(cosmos_trainer *t)
-{
-        const size_t n_refused = t->refused.size / sizeof(struct cosmos__range);
-        _cleanup_free_ struct cosmos__range *all = NULL;
-        size_t n;
+        const struct cosmos__range *all = (const void *)t->refused.data;
         int r = 0;
 
-        qsort(t->stretches, t->n_stretches, sizeof(*t->stretches), by_score);
-        n = n_trimmed(t);
-        all = calloc(n_refused + n + 1, sizeof(*all));
-        if (!all)
-                return -ENOMEM;
-        for (size_t i = 0; i < n; i++)
-                all[i] = t->stretches[i].range;
-        if (n_refused > 0)
-                memcpy(all + n, t->refused.data, t->refused.size);
-        qsort(all, n_refused + n, sizeof(*all), by_place);
-        for (size_t i = 0; i < n_refused + n && r == 0; i++)
-                r = add_range(&t->unlearnt, &all[i]);
+        for (; r == 0 && *i < t->refused.size / sizeof(*all) && all[*i].begin < end; ++*i)
+                r = leave_out(t, &all[*i], reterr);
         return r;
+}
+
+/* What is not learnt: what was refused, and the least expected stretches; of equal ones, the earlier. */
+static int trim(cosmos_trainer *t, struct cosmos_diag *reterr)
+{
+        const uint64_t most = (uint64_t)(TRIMMED * (double)cosmos_corpus_calls(t->corpus));
+        const uint64_t last = cosmos__key_of_rank(t->stretches, t->n_stretches, most, weighed_stretch);
+        uint64_t room = most; /* for what is as expected as the last of them */
+        size_t refused = 0;
+        int r = 0;
+
+        for (size_t i = 0; i < t->n_stretches; i++) {
+                const struct cosmos__weighed w = weighed_stretch(t->stretches, i);
+
+                room -= w.key < last ? w.weight : 0;
+        }
+        for (size_t i = 0; i < t->n_stretches && r == 0; i++) {
+                const struct cosmos__weighed w = weighed_stretch(t->stretches, i);
+                const struct cosmos__range *range = &t->stretches[i].range;
+
+                r = leave_out_refused(t, &refused, range->begin, reterr);
+                if (w.key > last || (w.key == last && w.weight > room) || r < 0)
+                        continue;
+                room -= w.key == last ? w.weight : 0;
+                r = leave_out(t, range, reterr);
+        }
+        return r < 0 ? r : leave_out_refused(t, &refused, UINT64_MAX, reterr);
 }
 
 static int sift_end(cosmos_trainer *t, struct cosmos_diag *reterr)
@@ -348,7 +367,7 @@ static int sift_end(cosmos_trainer *t, struct cosmos_diag *reterr)
         for (uint32_t tenth = 0; tenth < 10; tenth++)
                 t->report.refused_spread += (t->refused_tenths >> tenth & 1) / 10.0;
         if (!t->options.learn_anomalous)
-                r = trim(t);
+                r = trim(t, reterr);
         return r < 0 ? r : cosmos__learn_begin(t, reterr);
 }
 

@@ -53,18 +53,19 @@ static int check_parts(const cosmos_trainer *t, struct cosmos_diag *reterr)
         return 0;
 }
 
-static struct cosmos__without without_of(const struct cosmos__buffer *ranges)
+static struct cosmos__without without_of(const void *ranges, size_t size)
 {
-        return (struct cosmos__without){(const void *)ranges->data, ranges->size / sizeof(struct cosmos__range)};
+        return (struct cosmos__without){ranges, size / sizeof(struct cosmos__range)};
 }
 
 int cosmos__learn_begin(cosmos_trainer *t, struct cosmos_diag *reterr)
 {
         const struct cosmos_trainer_options *o = &t->options;
         const struct cosmos__without without[COSMOS__PARTS] = {
-            [COSMOS__LEARN] = without_of(&t->unlearnt),
-            [COSMOS__STOP] = without_of(&t->unlearnt), /* or it would say that nothing is gained */
-            [COSMOS__CALIBRATE] = without_of(&t->refused),
+            [COSMOS__LEARN] = without_of(t->unlearnt.data, t->unlearnt.size),
+            [COSMOS__STOP] =
+                without_of(t->unlearnt.data, t->unlearnt.size), /* or it would say that nothing is gained */
+            [COSMOS__CALIBRATE] = without_of(t->refused.data, t->refused.size),
         };
         int r;
 

@@ -60,10 +60,11 @@ struct cosmos_trainer {
         cosmos_model *init; /* NULL: from random weights */
         struct cosmos__kept kept;
         struct cosmos__buffer refused;     /* of struct cosmos__range */
-        struct cosmos__stretch *stretches; /* of the sequences in their order; once all are there, by score */
+        struct cosmos__spool stretch_room; /* there may be as many as sequences */
+        struct cosmos__stretch *stretches; /* of the sequences in their order */
         size_t n_stretches;
-        struct cosmos__buffer unlearnt; /* likewise: what was refused or trimmed */
-        uint32_t *known;                /* [vocab]: `init` knows a new call as <unknown> */
+        struct cosmos__spool unlearnt; /* of struct cosmos__range: what was refused or trimmed */
+        uint32_t *known;               /* [vocab]: `init` knows a new call as <unknown> */
         struct cosmos__calls sifted;
         struct cosmos__scan sift;
         size_t sift_sequence;
