@@ -114,7 +114,8 @@ void cosmos_trainer_get_progress(const cosmos_trainer *trainer, struct cosmos_tr
 /*
  * All that is needed to go on later, to a file (written whole or not at all), and from it: to a trainer that
  * has just been made with the same corpus and options, threads apart; else -COSMOS_EMISMATCH, and the text says what
- * differs. -COSMOS_EFORMAT: the file is damaged. On an error the trainer is as it was.
+ * differs. -COSMOS_EFORMAT: the file is damaged. On either the trainer is as it was. -EDOM: the file is whole, but its
+ * weights are of no use.
  */
 int cosmos_trainer_checkpoint(const cosmos_trainer *trainer, const char *path, struct cosmos_diag *reterr);
 int cosmos_trainer_resume(cosmos_trainer *trainer, const char *path, struct cosmos_diag *reterr);

@@ -37,14 +37,10 @@ static uint64_t digest(const cosmos_trainer *t)
         return sum;
 }
 
-/* Of the model to go on from: its parameters are in the checkpoint, what it keeps is not. */
-static uint64_t digest_init(const cosmos_trainer *t)
+void cosmos__checkpoint_digests(cosmos_trainer *t)
 {
-        uint64_t sum = t->init != NULL;
-
-        for (size_t i = 0; i < (size_t)t->kept.rows * t->shape.n_fields; i++)
-                sum = cosmos__hash_mix(sum ^ t->kept.tokens[i]);
-        return sum;
+        t->digest_traces = digest(t);
+        t->digest_init = t->options.init ? cosmos__hash_bytes(t->options.init, t->options.init_size) : 0;
 }
 
 static int put_number(json_t *m, const char *key, uint64_t value)
@@ -91,8 +87,8 @@ static int put_settings(const cosmos_trainer *t, json_t *m)
         r |= put_number(m, "set.dropout", bits_of(o->dropout));
         r |= put_number(m, "set.seed", o->seed);
         r |= put_number(m, "set.learn_anomalous", o->learn_anomalous != 0);
-        r |= put_number(m, "set.traces", digest(t));
-        r |= put_number(m, "set.model", digest_init(t));
+        r |= put_number(m, "set.traces", t->digest_traces);
+        r |= put_number(m, "set.model", t->digest_init);
         return r;
 }
 
@@ -103,27 +99,27 @@ struct number {
         uint64_t *integer; /* or one of these two */
         uint32_t *small;
         double *real;
+        bool open; /* a real that may be infinite or not known yet */
 };
 
-#define NUMBERS 14
+#define NUMBERS 13
 
 static void numbers_of(cosmos_trainer *t, struct number ret[NUMBERS])
 {
         const struct number all[NUMBERS] = {
-            {"epoch", NULL, &t->epoch, NULL},
-            {"without", NULL, &t->without, NULL},
-            {"random", &t->random, NULL, NULL},
-            {"step", &t->step, NULL, NULL},
-            {"drawn", &t->drawn, NULL, NULL},
-            {"epoch_calls", &t->epoch_calls, NULL, NULL},
-            {"calls_learnt", &t->calls_learnt, NULL, NULL},
-            {"rate", NULL, NULL, &t->rate},
-            {"best", NULL, NULL, &t->best},
-            {"epoch_nll", NULL, NULL, &t->epoch_nll},
-            {"held_out", NULL, NULL, &t->held_out},
-            {"before", NULL, NULL, &t->before},
-            {"kept_before", NULL, NULL, &t->kept_before},
-            {"prior_mean", NULL, NULL, &t->prior_mean},
+            {"epoch", .small = &t->epoch},
+            {"without", .small = &t->without},
+            {"random", .integer = &t->random},
+            {"step", .integer = &t->step},
+            {"drawn", .integer = &t->drawn},
+            {"epoch_calls", .integer = &t->epoch_calls},
+            {"calls_learnt", .integer = &t->calls_learnt},
+            {"rate", .real = &t->rate},
+            {"best", .real = &t->best, .open = true},
+            {"epoch_nll", .real = &t->epoch_nll},
+            {"held_out", .real = &t->held_out, .open = true},
+            {"before", .real = &t->before, .open = true},
+            {"kept_before", .real = &t->kept_before, .open = true},
         };
 
         memcpy(ret, all, sizeof(all));
@@ -236,38 +232,83 @@ static int check_settings(const cosmos_trainer *t, const json_t *m, struct cosmo
         return 0;
 }
 
+struct state {
+        uint64_t numbers[NUMBERS]; /* reals by their bits */
+        uint64_t phase;
+        json_t *curve;
+};
+
+static void free_state(struct state *state)
+{
+        json_decref(state->curve);
+}
+
+static bool fits(const struct number *n, uint64_t value)
+{
+        return n->integer || (n->small && value <= UINT32_MAX) || (n->real && (n->open || isfinite(real_of(value))));
+}
+
+static bool is_curve(const json_t *curve)
+{
+        const json_t *point;
+        size_t i;
+        int epoch;
+        double loss, held_out, rate;
+
+        json_array_foreach(curve, i, point)
+        {
+                if (json_unpack((json_t *)(uintptr_t)point, "{s:i,s:F,s:F,s:F}", "epoch", &epoch, "loss", &loss,
+                                "held_out", &held_out, "learning_rate", &rate) < 0)
+                        return false;
+        }
+        return json_is_array(curve);
+}
+
 /* Everything is read before anything is changed. */
-static int read_state(cosmos_trainer *t, const json_t *m, uint64_t state[NUMBERS], uint64_t *phase, json_t **curve,
-                      struct cosmos_diag *reterr)
+static int read_state(cosmos_trainer *t, const json_t *m, struct state *ret, struct cosmos_diag *reterr)
 {
         const char *text = json_string_value(json_object_get(m, "curve"));
         struct number numbers[NUMBERS];
 
         numbers_of(t, numbers);
         for (size_t i = 0; i < NUMBERS; i++)
-                if (get_number(m, numbers[i].key, &state[i]) < 0 || (numbers[i].small && state[i] > UINT32_MAX))
+                if (get_number(m, numbers[i].key, &ret->numbers[i]) < 0 || !fits(&numbers[i], ret->numbers[i]))
                         return bad(reterr, numbers[i].key);
-        if (get_number(m, "phase", phase) < 0 || *phase > COSMOS_TRAINER_DONE)
+        if (get_number(m, "phase", &ret->phase) < 0 || ret->phase > COSMOS_TRAINER_DONE)
                 return bad(reterr, "phase");
-        *curve = text ? json_loads(text, JSON_REJECT_DUPLICATES, NULL) : NULL;
-        return json_is_array(*curve) ? 0 : bad(reterr, "curve");
+        ret->curve = text ? json_loads(text, JSON_REJECT_DUPLICATES, NULL) : NULL;
+        return is_curve(ret->curve) ? 0 : bad(reterr, "curve");
 }
 
-static void set_state(cosmos_trainer *t, const uint64_t state[NUMBERS], json_t *curve)
+static void set_state(cosmos_trainer *t, const struct state *state)
 {
         struct number numbers[NUMBERS];
 
         numbers_of(t, numbers);
         for (size_t i = 0; i < NUMBERS; i++) {
                 if (numbers[i].integer)
-                        *numbers[i].integer = state[i];
+                        *numbers[i].integer = state->numbers[i];
                 else if (numbers[i].small)
-                        *numbers[i].small = (uint32_t)state[i];
+                        *numbers[i].small = (uint32_t)state->numbers[i];
                 else
-                        *numbers[i].real = real_of(state[i]);
+                        *numbers[i].real = real_of(state->numbers[i]);
         }
-        json_decref(t->curve);
-        t->curve = json_incref(curve);
+        /* What comes after learning takes a moment, and is done anew. */
+        t->phase = (enum cosmos_trainer_phase)MIN(state->phase, (uint64_t)COSMOS_TRAINER_EVALUATING);
+}
+
+/* No training was ever so: it would divide by nothing, or not end. */
+static const char *impossible(const cosmos_trainer *t)
+{
+        if (t->epoch > t->options.epochs)
+                return "epoch";
+        if (t->step > (uint64_t)t->options.epochs * t->epoch_chunks)
+                return "step";
+        if (t->phase == COSMOS_TRAINER_LEARNING && t->drawn >= t->epoch_chunks)
+                return "drawn";
+        if (t->phase == COSMOS_TRAINER_EVALUATING && t->epoch > 0 && t->epoch_calls == 0)
+                return "epoch_calls";
+        return t->rate > 0 && t->rate <= t->options.learning_rate ? NULL : "rate";
 }
 
 static int sift_all(cosmos_trainer *t, struct cosmos_diag *reterr)
@@ -279,13 +320,33 @@ static int sift_all(cosmos_trainer *t, struct cosmos_diag *reterr)
         return MIN(r, 0);
 }
 
+/* The corpus is sifted by then: only then is it known how long an epoch is. */
+static int go_on(cosmos_trainer *t, const struct state *state, const struct cosmos__tensor tensors[TENSORS],
+                 float *const values[TENSORS], struct cosmos_diag *reterr)
+{
+        cosmos_trainer next = *t;
+        const char *key;
+
+        set_state(&next, state);
+        key = impossible(&next);
+        if (key)
+                return bad(reterr, key);
+        for (size_t i = 0; i < TENSORS; i++)
+                for (size_t k = 0; k < tensors[i].n; k++)
+                        values[i][k] = cosmos__tensor_value(&tensors[i], k);
+        *t = next;
+        json_decref(t->curve);
+        t->curve = json_incref(state->curve);
+        return state->phase > COSMOS_TRAINER_EVALUATING ? cosmos__learn_end(t, reterr) : 0;
+}
+
 static int resume(cosmos_trainer *t, const uint8_t *data, size_t size, struct cosmos_diag *reterr)
 {
         _cleanup_(cosmos__safetensors_close) struct cosmos__safetensors file = {0};
+        _cleanup_(free_state) struct state state = {0};
         struct cosmos__tensor tensors[TENSORS];
-        json_auto_t *curve = NULL;
-        uint64_t format, phase = 0, state[NUMBERS];
         float *values[TENSORS];
+        uint64_t format;
         int r;
 
         r = cosmos__safetensors_open(&file, data, size, reterr);
@@ -295,22 +356,15 @@ static int resume(cosmos_trainer *t, const uint8_t *data, size_t size, struct co
                 return bad(reterr, "cosmos.checkpoint");
         r = check_settings(t, file.metadata, reterr);
         if (r == 0)
-                r = read_state(t, file.metadata, state, &phase, &curve, reterr);
+                r = read_state(t, file.metadata, &state, reterr);
         if (r < 0)
                 return r;
         tensors_of(t, tensors, values);
         r = cosmos__safetensors_find(&file, tensors, TENSORS, reterr);
-        if (r == 0 && phase > COSMOS_TRAINER_SIFTING)
-                r = sift_all(t, reterr);
-        if (r < 0 || phase == COSMOS_TRAINER_SIFTING)
+        if (r < 0 || state.phase == COSMOS_TRAINER_SIFTING)
                 return r;
-        for (size_t i = 0; i < TENSORS; i++)
-                for (size_t k = 0; k < tensors[i].n; k++)
-                        values[i][k] = cosmos__tensor_value(&tensors[i], k);
-        set_state(t, state, curve);
-        t->phase = (enum cosmos_trainer_phase)MIN(phase, (uint64_t)COSMOS_TRAINER_EVALUATING);
-        /* What comes after learning takes a moment, and is done anew. */
-        return phase > COSMOS_TRAINER_EVALUATING ? cosmos__calibrate_begin(t, reterr) : 0;
+        r = sift_all(t, reterr);
+        return r < 0 ? r : go_on(t, &state, tensors, values, reterr);
 }
 
 COSMOS_API int cosmos_trainer_resume(cosmos_trainer *t, const char *path, struct cosmos_diag *reterr)

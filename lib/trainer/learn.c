@@ -106,6 +106,14 @@ static struct cosmos__source_chunk draw(cosmos_trainer *t)
         };
 }
 
+static int diverged(const cosmos_trainer *t, struct cosmos_diag *reterr)
+{
+        return cosmos__fail(reterr, -EDOM,
+                            "the training has diverged in epoch %u (loss or gradient is not a number): try a lower "
+                            "learning rate",
+                            t->epoch);
+}
+
 int cosmos__trainer_learn(cosmos_trainer *t, struct cosmos_diag *reterr)
 {
         const struct cosmos__pass pass = {.smoothing = (float)COSMOS__SMOOTHING,
@@ -121,10 +129,7 @@ int cosmos__trainer_learn(cosmos_trainer *t, struct cosmos_diag *reterr)
         cosmos__network_gradient(t->network, &t->room.batch, &pass, &loss);
         norm = cosmos__network_learn(t->network, t->rate, CLIP, ++t->step);
         if (!isfinite(norm) || !isfinite(loss.loss))
-                return cosmos__fail(reterr, -EDOM,
-                                    "the training has diverged in epoch %u (loss or gradient is not a number): try a "
-                                    "lower learning rate",
-                                    t->epoch);
+                return diverged(t, reterr);
         t->epoch_nll += loss.nll;
         t->epoch_calls += loss.calls;
         t->calls_learnt += loss.calls;
@@ -184,26 +189,38 @@ static bool goes_on(cosmos_trainer *t, double value)
         return t->without <= PATIENCE && t->epoch < t->options.epochs;
 }
 
+/* On what is held of the kept pieces; NaN: nothing is. */
+static double kept_nll(cosmos_trainer *t)
+{
+        return t->kept.held.n > 0 ? mean_nll(t, &t->kept.calls, &t->kept.held) : NAN;
+}
+
+int cosmos__learn_end(cosmos_trainer *t, struct cosmos_diag *reterr)
+{
+        memcpy(cosmos__network_parameters(t->network), t->best_parameters,
+               cosmos__network_layout(t->network)->n * sizeof(*t->best_parameters));
+        t->prior_mean = mean_nll(t, &t->calls, part(t, COSMOS__STOP));
+        t->kept_after = kept_nll(t);
+        return isfinite(t->prior_mean) ? cosmos__calibrate_begin(t, reterr) : diverged(t, reterr);
+}
+
 int cosmos__trainer_evaluate(cosmos_trainer *t, struct cosmos_diag *reterr)
 {
-        const double kept = t->kept.held.n > 0 ? mean_nll(t, &t->kept.calls, &t->kept.held) : NAN;
+        const double kept = kept_nll(t);
         double value;
 
         t->held_out = mean_nll(t, &t->calls, part(t, COSMOS__STOP));
+        value = isnan(kept) ? t->held_out : t->held_out + kept; /* not their mean: to gain on one is enough */
+        if (!isfinite(value))
+                return diverged(t, reterr);
         if (t->epoch == 0) {
                 t->before = t->held_out;
                 t->kept_before = kept;
         }
-        value = isnan(kept) ? t->held_out : t->held_out + kept; /* not their mean: to gain on one is enough */
         if (t->epoch > 0 && note(t) < 0)
                 return -ENOMEM;
-        if (goes_on(t, value)) {
-                begin_epoch(t);
-                return 0;
-        }
-        memcpy(cosmos__network_parameters(t->network), t->best_parameters,
-               cosmos__network_layout(t->network)->n * sizeof(*t->best_parameters));
-        t->prior_mean = mean_nll(t, &t->calls, part(t, COSMOS__STOP));
-        t->kept_after = t->kept.held.n > 0 ? mean_nll(t, &t->kept.calls, &t->kept.held) : NAN;
-        return cosmos__calibrate_begin(t, reterr);
+        if (!goes_on(t, value))
+                return cosmos__learn_end(t, reterr);
+        begin_epoch(t);
+        return 0;
 }

@@ -75,6 +75,9 @@ struct cosmos_trainer {
 
         struct cosmos__split split;
 
+        /* What it is that is learnt from, for checkpoints: found once, as it takes a while. */
+        uint64_t digest_traces, digest_init;
+
         /* Learning: all that a checkpoint holds. */
         enum cosmos_trainer_phase phase;
         uint32_t epoch, without; /* without: epochs in a row that gained nothing */
@@ -126,8 +129,12 @@ int cosmos__continue_parameters(cosmos_trainer *t, struct cosmos_diag *reterr);
 
 /* After the corpus has been sifted: parts, the first epoch. */
 int cosmos__learn_begin(cosmos_trainer *t, struct cosmos_diag *reterr);
-/* The mean NLL of the network as it is on the second part and on what is held of the kept pieces (NaN: none). */
+/* After the last epoch, from the best parameters: how good they are, then on to calibration. */
+int cosmos__learn_end(cosmos_trainer *t, struct cosmos_diag *reterr);
 int cosmos__calibrate_begin(cosmos_trainer *t, struct cosmos_diag *reterr);
+
+/* Before a checkpoint is written or read. */
+void cosmos__checkpoint_digests(cosmos_trainer *t);
 
 /* The model file's bytes, with the report's threshold or, before there is one, without. */
 int cosmos__finish(cosmos_trainer *t, bool with_threshold, struct cosmos_diag *reterr);

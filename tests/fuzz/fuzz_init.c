@@ -1,46 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Models to go on from, and what they keep: whoever loads is gone on from, or is refused with a reason; a training that
  * begins ends. */
+#include "tiny_trace.h"
+
 #include <cosmos/trainer.h>
 
-#include <stdio.h>
-#include <stdlib.h>
-#include <sys/mman.h>
-#include <unistd.h>
-
-#define CALLS 120
 #define PARAMETERS_MAX 4096 /* more only take longer */
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
-static void check(int condition)
-{
-        if (!condition)
-                abort();
-}
-
-/* Written once: four processes, of whose calls a model knows some. */
-static const char *trace_path(void)
-{
-        static char path[64];
-        FILE *trace;
-        int fd;
-
-        if (path[0])
-                return path;
-        fd = memfd_create("trace", 0);
-        check(fd >= 0);
-        snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
-        trace = fopen(path, "w");
-        check(trace != NULL);
-        for (int i = 0; i < CALLS; i++)
-                fprintf(trace,
-                        "{\"timestamp\":\"2026-11-26T10:00:%02d.%03dZ\",\"pid\":%d,\"tid\":%d,\"comm\":\"a\","
-                        "\"syscall\":\"%s\"}\n",
-                        i / 10, i % 10 * 100, 10 + i / 30, 10 + i / 30, i % 3 ? "call0" : "read");
-        check(fclose(trace) == 0);
-        return path;
-}
 
 static cosmos_corpus *read_corpus(cosmos_model *model, const struct cosmos_model_info *info)
 {
@@ -51,7 +18,7 @@ static cosmos_corpus *read_corpus(cosmos_model *model, const struct cosmos_model
             .extend = 1,
             .tokens = &info->tokens,
         };
-        const char *path = trace_path();
+        const char *path = tiny_trace();
         struct cosmos_diag diag = {""};
         cosmos_corpus *corpus = NULL;
 
