@@ -89,7 +89,7 @@ class Running:
     def wait_for(self, text):
         for line in self._process.stderr:
             if text in line:
-                return
+                return line
         pytest.fail(f"it ended without '{text}'")
 
     def fill_the_disk(self):
@@ -240,6 +240,21 @@ def test_a_kill_leaves_the_latest_checkpoint(normal, whole, tmp_path):
     assert kept.exists() and not out.exists()
     assert "going on from epoch " in succeeds(path, "-o", out, "-k", kept, *LONG)
     assert out.read_bytes() == whole(path)
+
+
+@pytest.mark.skipif("asan" in os.environ.get("LD_PRELOAD", ""), reason="waits for half a minute: once is enough")
+def test_a_kill_within_a_long_epoch_costs_half_a_minute(normal, tmp_path):
+    path, out, kept = normal(calls=150_000), tmp_path / "model.bin", tmp_path / "kept"
+    arguments = [path, "-o", out, "-k", kept, *LONG, "--units", 512]
+    with Running(*arguments) as running:
+        end = time.monotonic() + LIMIT
+        while not kept.exists() and time.monotonic() < end:
+            time.sleep(0.1)
+        status, said = running.end(signal.SIGKILL)
+    assert status == -signal.SIGKILL and kept.exists() and "epoch 1/" not in said
+    with Running(*arguments) as running:
+        assert re.search("going on from epoch 1, [1-9]", running.wait_for("going on"))
+        running.end(signal.SIGKILL)
 
 
 def test_a_signal_without_a_checkpoint_leaves_nothing(normal, tmp_path):
