@@ -120,8 +120,8 @@ static int change_end(struct change *c)
 {
         const int fd = memfd_create("checkpoint", 0);
         struct cosmos_diag diag = {""};
-        uint8_t *bytes;
-        size_t size;
+        uint8_t *bytes = NULL;
+        size_t size = 0;
 
         check(fd >= 0 && cosmos__safetensors_write(&bytes, &size, c->metadata, c->tensors, TENSORS, &diag) == 0);
         check(write(fd, bytes, size) == (ssize_t)size);

@@ -14,8 +14,10 @@
 #include <stdlib.h>
 #include <sys/stat.h>
 #include <unistd.h>
+#include <algorithm>
 #include <cinttypes>
 #include <deque>
+#include <memory>
 #include <set>
 #include <string>
 #include <vector>
@@ -25,6 +27,28 @@ namespace support
 
 constexpr int64_t SECOND = 1000000000;
 constexpr int64_t T0 = INT64_C(1795407611) * SECOND; /* 2026-11-23T04:20:11Z */
+
+/* Exactly as large as the text, so that a sanitizer sees a read past it; never NULL. */
+class Bytes
+{
+      public:
+        explicit Bytes(const std::string &text) : n(text.size()), bytes(new uint8_t[n])
+        {
+                std::copy(text.begin(), text.end(), bytes.get());
+        }
+        uint8_t *data() const
+        {
+                return bytes.get();
+        }
+        size_t size() const
+        {
+                return n;
+        }
+
+      private:
+        size_t n;
+        std::unique_ptr<uint8_t[]> bytes;
+};
 
 /* A copy of an event that owns its strings, since events are lent. */
 class Event

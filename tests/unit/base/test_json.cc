@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include "../support.h"
 #include "compare_json.h"
 
 #include <gtest/gtest.h>
 
 #include <string>
-#include <vector>
 
 namespace
 {
@@ -12,12 +12,11 @@ namespace
 /* What is said of an object that is not JSON, with its column; "" of one that is. */
 std::string error_of(const std::string &text)
 {
-        std::vector<uint8_t> bytes(text.begin(), text.end());
+        const support::Bytes bytes(text);
+        std::string error;
         cosmos__json j = {};
         int same;
 
-        bytes.shrink_to_fit();
-        std::string error;
         if (!compare_members(&j, bytes.data(), bytes.size(), nullptr, &same))
                 error = std::string(j.error) + " " + std::to_string(cosmos__json_column(&j));
         cosmos__json_free(&j);

@@ -41,7 +41,7 @@ class Assembler : public testing::Test
         /* `body` is gone after the call, as the buffer of a real record is. */
         int push(cosmos__record_type type, uint64_t serial, const std::string &body = "", int64_t timestamp = 0)
         {
-                std::vector<uint8_t> bytes(body.begin(), body.end());
+                const support::Bytes bytes(body);
                 cosmos__record_head head = {timestamp, serial, {bytes.data(), bytes.size()}};
 
                 return cosmos__assembler_push(a, type, &head, now);

@@ -1,4 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include "support.h"
+
 #include "collector/records.h"
 
 #include <gtest/gtest.h>
@@ -17,29 +19,12 @@ extern "C" {
 namespace
 {
 
-/* Exactly as large as the text: a read past it is seen by a sanitizer. */
-class Bytes
-{
-      public:
-        explicit Bytes(const std::string &text) : bytes(text.begin(), text.end())
-        {
-                bytes.shrink_to_fit();
-        }
+struct Bytes : support::Bytes {
+        using support::Bytes::Bytes;
         operator cosmos__slice() const
         {
-                return {bytes.data(), bytes.size()};
+                return {data(), size()};
         }
-        const uint8_t *data() const
-        {
-                return bytes.data();
-        }
-        size_t size() const
-        {
-                return bytes.size();
-        }
-
-      private:
-        std::vector<uint8_t> bytes;
 };
 
 std::string decode(const cosmos__untrusted &value, size_t room = 4096)
@@ -79,10 +64,10 @@ std::string changed(const std::string &from, const std::string &to, std::string 
 
 std::string execve(const std::string &body, size_t room = 4096)
 {
-        std::vector<char> out(room);
+        const std::unique_ptr<char[]> out(new char[room]);
         Bytes bytes(body);
 
-        return std::string(out.data(), cosmos__record_decode_execve(bytes, out.data(), room));
+        return std::string(out.get(), cosmos__record_decode_execve(bytes, out.get(), room));
 }
 
 /* "!" for an error. */

@@ -26,12 +26,11 @@ struct Result {
 
 Result parse(const std::string &line)
 {
-        std::vector<uint8_t> bytes(line.begin(), line.end()); /* nothing behind it may be read or written */
+        const support::Bytes bytes(line);
         cosmos__trace_line parsed = {};
         cosmos_diag diag = {""};
         Result result = {};
 
-        bytes.shrink_to_fit();
         result.r = cosmos__trace_parse(&parsed, bytes.data(), bytes.size(), &diag);
         if (result.r == 1)
                 result.event = Event(parsed.event);

@@ -102,12 +102,10 @@ void check_call(const json_t *json, const cosmos_event &e)
 void check(cosmos__trace_line *line, const std::string &text)
 {
         const char *fault = compare_with_jansson(reinterpret_cast<const uint8_t *>(text.data()), text.size());
-        std::vector<uint8_t> bytes(text.begin(), text.end());
+        const support::Bytes bytes(text), again(text);
         cosmos_diag diag = {""};
 
         ASSERT_EQ(fault, nullptr) << text;
-        bytes.shrink_to_fit();
-        std::vector<uint8_t> again = bytes;
         int r = cosmos__trace_parse(line, bytes.data(), bytes.size(), &diag);
         cosmos__trace_line fresh = {};
         cosmos_diag fresh_diag = {""};
@@ -190,7 +188,7 @@ TEST(TraceJson, SpacesBehindColonsAndCommas)
                 if (text[at - 1] == '"' || text[at + 1] == '"' || text[at + 1] == '[')
                         text.insert(++at, 1, ' ');
         for (int i = 0; i < 3; i++) {
-                std::vector<uint8_t> bytes(text.begin(), text.end());
+                const support::Bytes bytes(text);
                 cosmos_diag diag = {""};
 
                 ASSERT_EQ(cosmos__trace_parse(&line, bytes.data(), bytes.size(), &diag), 1) << diag.text << text;

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include "../support.h"
 #include "fixture.h"
 
 extern "C" {
@@ -9,8 +10,7 @@ extern "C" {
 
 static std::string parse(const std::string &text, std::string *path = nullptr, std::string *controllers = nullptr)
 {
-        /* Exactly as large as the text: an over-read is seen by ASan. */
-        std::vector<uint8_t> bytes(text.begin(), text.end());
+        const support::Bytes bytes(text);
         cosmos__cgroup cgroup;
 
         if (cosmos__cgroup_parse(bytes.data(), bytes.size(), &cgroup) != 1)
