@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """The bpf backend tells threads apart: each one's calls, all of them, in its order,
 from its first to its end; and processes, however quickly they come and go."""
-import os
 import shutil
 
 import harness
@@ -66,10 +65,10 @@ def test_brief_threads(box, collect):
     assert len(harness.typed(lines, "thread_exit")) == len(threads)
 
 
-@pytest.mark.skipif("COSMOS_SANITIZED" in os.environ, reason="the sanitizers make the collector too slow")
 def test_brief_threads_on_each_cpu(box, collect, started):
-    """Threads that begin while others end beside them: the kernel may refuse us room for a moment."""
-    rounds = 800
+    """Threads that begin while others end beside them: the kernel may refuse us room for a moment. No
+    more events than the ring buffer holds, so that a busy host loses none of them."""
+    rounds = 300
     containers = [box() for _ in range(4)]
     collector = collect("--calls", "getppid")
     for process in [started(container.start("brief", rounds)) for container in containers]:
