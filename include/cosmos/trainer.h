@@ -85,7 +85,8 @@ void cosmos_trainer_options_init(struct cosmos_trainer_options *ret);
 int cosmos_trainer_new(cosmos_trainer **ret, const cosmos_corpus *corpus, const struct cosmos_trainer_options *options,
                        struct cosmos_diag *reterr);
 
-/* Work on for a fraction of a second. 1: call again; 0: done, the model can be saved; negative: an error. */
+/* Work on for a fraction of a second. 1: call again; 0: done, the model can be saved; negative: an error, -EDOM if the
+ * training has diverged. */
 int cosmos_trainer_run(cosmos_trainer *trainer, struct cosmos_diag *reterr);
 
 enum cosmos_trainer_phase {

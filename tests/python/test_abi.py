@@ -25,6 +25,10 @@ MIRRORED = {
     "cosmos_threshold_fit": _library.ThresholdFit,
     "cosmos_adaptive_options": _library.AdaptiveOptions,
     "cosmos_threshold_info": _library.ThresholdInfo,
+    "cosmos_trainer_options": _library.TrainerOptions,
+    "cosmos_trainer_progress": _library.TrainerProgress,
+    "cosmos_trainer_moment": _library.TrainerMoment,
+    "cosmos_trainer_report": _library.TrainerReport,
 }
 
 

@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""libcosmos in Python: read traces, make tokens, load models, score.
+"""libcosmos in Python: read traces, make tokens, train, load models, score.
 
     corpus = cosmos.read_corpus("trace.jsonl")       tokens of every sequence, for training
     for event in cosmos.read_trace("trace.jsonl"):   the events, as dicts
+    trainer = cosmos.Trainer(corpus)                 trainer.run(), then trainer.save("model.bin")
     model = cosmos.Model("model.bin")                a trained model
     model.nll(tokens), model.log_probs(tokens)       what it thinks of each call
     for line in cosmos.score(model, "trace.jsonl"):  scored windows with their verdicts
@@ -30,6 +31,7 @@ from .errors import (
 from .model import Model, isas, write_card
 from .sequence import TOKEN_FIELDS, Corpus, Scheme, Vocab, read_corpus
 from .threshold import Fit, Threshold, fit_quantile, fit_threshold
+from .trainer import Trainer
 
 __version__ = version()
 
@@ -46,6 +48,7 @@ __all__ = [
     "OwnerError",
     "Scheme",
     "Threshold",
+    "Trainer",
     "UnavailableError",
     "VersionError",
     "Vocab",

@@ -24,6 +24,7 @@ from ctypes import (
     c_double,
     c_float,
     c_int,
+    c_int64,
     c_size_t,
     c_uint32,
     c_uint64,
@@ -211,6 +212,96 @@ class ThresholdInfo(Options):
     ]
 
 
+class TrainerOptions(Options):
+    _fields_ = [
+        ("size", c_size_t),
+        ("log", Log),
+        ("embedding", c_uint32),
+        ("n_layers", c_uint32),
+        ("units", c_uint32 * 8),
+        ("tokens", TokenScheme),
+        ("batch", c_uint32),
+        ("length", c_uint32),
+        ("epochs", c_uint32),
+        ("epoch_chunks", c_uint32),
+        ("learning_rate", c_double),
+        ("dropout", c_double),
+        ("seed", c_uint64),
+        ("threads", c_uint32),
+        ("window", c_uint32),
+        ("hop", c_uint32),
+        ("quantile", c_double),
+        ("margin", c_double),
+        ("init", c_char_p),
+        ("init_size", c_size_t),
+        ("learn_anomalous", c_int),
+        ("keep", c_uint32),
+    ]
+
+
+class TrainerProgress(Options):
+    _fields_ = [
+        ("size", c_size_t),
+        ("phase", c_int),
+        ("epoch", c_uint32),
+        ("epochs", c_uint32),
+        ("share", c_double),
+        ("loss", c_double),
+        ("held_out", c_double),
+        ("best", c_double),
+        ("learning_rate", c_double),
+        ("calls", c_uint64),
+    ]
+
+
+class TrainerMoment(Structure):
+    _fields_ = [
+        ("nll", c_double),
+        ("timestamp", c_int64),
+        ("comm", c_char_p),
+        ("syscall", c_char_p),
+        ("before", c_char_p),
+        ("expected", c_char_p),
+        ("expected_p", c_double),
+    ]
+
+
+class TrainerReport(Options):
+    _fields_ = [
+        ("size", c_size_t),
+        ("parameters", c_uint64),
+        ("learnt", c_uint64),
+        ("stopping", c_uint64),
+        ("calibration", c_uint64),
+        ("epochs", c_uint32),
+        ("perplexity", c_double),
+        ("unigram_perplexity", c_double),
+        ("fivegram_perplexity", c_double),
+        ("windows", c_uint64),
+        ("median", c_double),
+        ("highest", c_double),
+        ("quantile_score", c_double),
+        ("quantile_lower", c_double),
+        ("quantile_upper", c_double),
+        ("theta", c_double),
+        ("above_later", c_double),
+        ("above", c_double),
+        ("moments", TrainerMoment * 10),
+        ("n_moments", c_size_t),
+        ("sifted", c_uint64),
+        ("refused", c_uint64),
+        ("refused_calls", c_uint64),
+        ("trimmed_calls", c_uint64),
+        ("refused_sequences", c_uint64),
+        ("refused_spread", c_double),
+        ("before", c_double),
+        ("after", c_double),
+        ("new_calls", c_uint64),
+        ("kept_before", c_double),
+        ("kept_after", c_double),
+    ]
+
+
 # name: (result, arguments). `int` results that are errors go through call().
 _PROTOTYPES = {
     "version": (c_char_p, []),
@@ -262,6 +353,16 @@ _PROTOTYPES = {
     "session_new": (c_int, [c_void_p, c_void_p, c_void_p]),
     "session_free": (c_void_p, [c_void_p]),
     "predictor_step": (c_int, [c_void_p, c_void_p, c_void_p, c_size_t, c_void_p, c_void_p]),
+    "trainer_options_init": (None, [c_void_p]),
+    "trainer_new": (c_int, [c_void_p, c_void_p, c_void_p, c_void_p]),
+    "trainer_run": (c_int, [c_void_p, c_void_p]),
+    "trainer_get_progress": (None, [c_void_p, c_void_p]),
+    "trainer_checkpoint": (c_int, [c_void_p, c_char_p, c_void_p]),
+    "trainer_resume": (c_int, [c_void_p, c_char_p, c_void_p]),
+    "trainer_get_report": (None, [c_void_p, c_void_p]),
+    "trainer_get_model": (None, [c_void_p, c_void_p, c_void_p]),
+    "trainer_save": (c_int, [c_void_p, c_char_p, c_void_p]),
+    "trainer_free": (c_void_p, [c_void_p]),
     "model_card": (c_int, [c_char_p, c_char_p, c_void_p]),
     "threshold_new_fixed": (c_int, [c_void_p, c_double, c_void_p]),
     "threshold_new_fitted": (c_int, [c_void_p, c_void_p, c_size_t, c_double, c_void_p]),

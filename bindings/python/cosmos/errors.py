@@ -59,6 +59,7 @@ _OURS = {
     5003: OwnerError,
     5004: UnavailableError,
     errno.ENODATA: EmptyError,
+    errno.EDOM: CosmosError,  # a training has diverged: nothing of the system's
 }
 
 

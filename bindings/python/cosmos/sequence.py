@@ -108,6 +108,7 @@ class Corpus:
     offsets     uint64 [sequences + 1]; sequence i is tokens[offsets[i]:offsets[i + 1]];
                 those of a trace stand in the order of their first call
     timestamps  int64 [calls], ns since 1970-01-01 UTC
+    scheme      what a token has of a call: a Scheme
     vocab       names by id
     unplaced    how many different calls found no place in the vocabulary that was to be extended
     unit        what one sequence is: "process" or "thread"
@@ -117,9 +118,10 @@ class Corpus:
     images      the container images that it is of, 64 at most
     """
 
-    def __init__(self, owner: Owned):
+    def __init__(self, owner: Owned, scheme: Scheme):
         self._owner = owner
-        ptr = owner.ptr
+        self.ptr = ptr = owner.ptr
+        self.scheme = scheme
         calls, sequences = lib.corpus_calls(ptr), lib.corpus_sequences(ptr)
         columns = len(TOKEN_FIELDS)
         tokens = self._view(lib.corpus_tokens(ptr), ctypes.c_uint32, calls * columns)
@@ -215,6 +217,7 @@ def read_corpus(
         traces = [traces]
     paths = [path_bytes(path) for path in traces]
     select = strings(containers, "containers")
+    scheme = Scheme(tokens)
     options = CorpusOptions(
         log=log(),
         unit=UNITS[unit],
@@ -223,12 +226,12 @@ def read_corpus(
         n_select=len(select),
         reserve=reserve,
         extend=extend,
-        tokens=ctypes.pointer(Scheme(tokens)._struct),
+        tokens=ctypes.pointer(scheme._struct),
     )
     if progress:
         options.progress = PROGRESS(guarded(_tells(progress), -1))
     array = (ctypes.c_char_p * len(paths))(*paths)
-    return Corpus(Owned(lib.corpus_free, lib.corpus_read, array, len(paths), ctypes.byref(options)))
+    return Corpus(Owned(lib.corpus_free, lib.corpus_read, array, len(paths), ctypes.byref(options)), scheme)
 
 
 def _tells(progress: Callable[[int, float], Any]) -> Callable[..., int]:
