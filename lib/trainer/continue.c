@@ -330,7 +330,8 @@ static int leave_out_refused(cosmos_trainer *t, size_t *i, uint64_t end, struct 
         return r;
 }
 
-/* What is not learnt: what was refused, and the least expected stretches; of equal ones, the earlier. */
+/* What is not learnt: what was refused, and of the stretches, up to TRIMMED of all calls, the least expected; of equal
+ * ones, the earlier. */
 static int trim(cosmos_trainer *t, struct cosmos_diag *reterr)
 {
         const uint64_t most = (uint64_t)(TRIMMED * (double)cosmos_corpus_calls(t->corpus));
@@ -368,6 +369,7 @@ static int sift_end(cosmos_trainer *t, struct cosmos_diag *reterr)
                 t->report.refused_spread += (t->refused_tenths >> tenth & 1) / 10.0;
         if (!t->options.learn_anomalous)
                 r = trim(t, reterr);
+        cosmos__spool_free(&t->stretch_room);
         return r < 0 ? r : cosmos__learn_begin(t, reterr);
 }
 
