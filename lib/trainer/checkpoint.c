@@ -37,12 +37,6 @@ static uint64_t digest(const cosmos_trainer *t)
         return sum;
 }
 
-void cosmos__checkpoint_digests(cosmos_trainer *t)
-{
-        t->digest_traces = digest(t);
-        t->digest_init = t->options.init ? cosmos__hash_bytes(t->options.init, t->options.init_size) : 0;
-}
-
 static int put_number(json_t *m, const char *key, uint64_t value)
 {
         char text[24];
@@ -68,12 +62,14 @@ static double real_of(uint64_t bits)
 }
 
 /* By the names that a person knows them by. */
-static int put_settings(const cosmos_trainer *t, json_t *m)
+static int put_settings(cosmos_trainer *t, json_t *m)
 {
         const struct cosmos_trainer_options *o = &t->options;
         char layers[COSMOS__LAYERS_TEXT], tokens[COSMOS_TOKEN_SCHEME_TEXT];
         int r = 0;
 
+        if (!t->digest_traces) /* it takes a while: once, and only where there are checkpoints */
+                t->digest_traces = digest(t);
         r |= json_object_set_new(m, "set.layers", json_string(cosmos__layers_text(&t->shape, layers)));
         r |= json_object_set_new(m, "set.tokens",
                                  json_string(cosmos_token_scheme_text(&o->tokens, tokens, sizeof(tokens))));
@@ -125,13 +121,13 @@ static void numbers_of(cosmos_trainer *t, struct number ret[NUMBERS])
         memcpy(ret, all, sizeof(all));
 }
 
-static int put_state(const cosmos_trainer *t, json_t *m)
+static int put_state(cosmos_trainer *t, json_t *m)
 {
         struct number numbers[NUMBERS];
         char *curve = json_dumps(t->curve, JSON_COMPACT);
         int r = 0;
 
-        numbers_of((cosmos_trainer *)(uintptr_t)t, numbers);
+        numbers_of(t, numbers);
         for (size_t i = 0; i < NUMBERS; i++)
                 r |= put_number(m, numbers[i].key,
                                 numbers[i].integer ? *numbers[i].integer
@@ -165,8 +161,9 @@ static void tensors_of(const cosmos_trainer *t, struct cosmos__tensor tensors[TE
         }
 }
 
-COSMOS_API int cosmos_trainer_checkpoint(const cosmos_trainer *t, const char *path, struct cosmos_diag *reterr)
+COSMOS_API int cosmos_trainer_checkpoint(const cosmos_trainer *trainer, const char *path, struct cosmos_diag *reterr)
 {
+        cosmos_trainer *t = (cosmos_trainer *)(uintptr_t)trainer; /* nothing of it changes but what was found out */
         json_auto_t *metadata = json_object();
         _cleanup_free_ uint8_t *bytes = NULL;
         struct cosmos__tensor tensors[TENSORS];
@@ -209,7 +206,7 @@ static int get_number(const json_t *m, const char *key, uint64_t *ret)
         return errno || *end ? -COSMOS_EFORMAT : 0;
 }
 
-static int check_settings(const cosmos_trainer *t, const json_t *m, struct cosmos_diag *reterr)
+static int check_settings(cosmos_trainer *t, const json_t *m, struct cosmos_diag *reterr)
 {
         json_auto_t *ours = json_object();
         const char *key;

@@ -9,6 +9,7 @@
 #include "trainer/trainer.h"
 
 #include "base/base.h"
+#include "base/hash.h"
 #include "predictor/metadata.h"
 #include "trainer/weights.h"
 
@@ -105,6 +106,7 @@ int cosmos__continue_open(cosmos_trainer *t, struct cosmos_diag *reterr)
         r = cosmos_model_load(&t->init, t->options.init, t->options.init_size, "the model to go on from", &f32, reterr);
         if (r < 0)
                 return r;
+        t->digest_init = cosmos__hash_bytes(t->options.init, t->options.init_size);
         cosmos_model_get_info(t->init, &info);
         take_shape(t, &info);
         return check_fit(t, &info, reterr);

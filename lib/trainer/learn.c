@@ -61,10 +61,10 @@ static struct cosmos__without without_of(const void *ranges, size_t size)
 int cosmos__learn_begin(cosmos_trainer *t, struct cosmos_diag *reterr)
 {
         const struct cosmos_trainer_options *o = &t->options;
+        const struct cosmos__without unlearnt = without_of(t->unlearnt.data, t->unlearnt.size);
         const struct cosmos__without without[COSMOS__PARTS] = {
-            [COSMOS__LEARN] = without_of(t->unlearnt.data, t->unlearnt.size),
-            [COSMOS__STOP] =
-                without_of(t->unlearnt.data, t->unlearnt.size), /* or it would say that nothing is gained */
+            [COSMOS__LEARN] = unlearnt,
+            [COSMOS__STOP] = unlearnt, /* or it would say that nothing is gained */
             [COSMOS__CALIBRATE] = without_of(t->refused.data, t->refused.size),
         };
         int r;

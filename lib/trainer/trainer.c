@@ -191,8 +191,6 @@ COSMOS_API int cosmos_trainer_new(cosmos_trainer **ret, const cosmos_corpus *cor
                 r = cosmos__continue_open(t, reterr);
         if (r == 0)
                 r = make_network(t, reterr);
-        if (r == 0)
-                cosmos__checkpoint_digests(t);
         if (r == 0 && t->init)
                 r = cosmos__continue_parameters(t, reterr);
         if (r == 0 && !t->init)

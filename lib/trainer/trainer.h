@@ -75,7 +75,7 @@ struct cosmos_trainer {
 
         struct cosmos__split split;
 
-        /* What it is that is learnt from, for checkpoints: found once, as it takes a while. */
+        /* What it is that is learnt from, for checkpoints; 0: not found out yet, or no model. */
         uint64_t digest_traces, digest_init;
 
         /* Learning: all that a checkpoint holds. */
@@ -132,9 +132,6 @@ int cosmos__learn_begin(cosmos_trainer *t, struct cosmos_diag *reterr);
 /* After the last epoch, from the best parameters: how good they are, then on to calibration. */
 int cosmos__learn_end(cosmos_trainer *t, struct cosmos_diag *reterr);
 int cosmos__calibrate_begin(cosmos_trainer *t, struct cosmos_diag *reterr);
-
-/* Before a checkpoint is written or read. */
-void cosmos__checkpoint_digests(cosmos_trainer *t);
 
 /* The model file's bytes, with the report's threshold or, before there is one, without. */
 int cosmos__finish(cosmos_trainer *t, bool with_threshold, struct cosmos_diag *reterr);

@@ -106,14 +106,17 @@ class Trainer:
     def report(self) -> Dict[str, Any]:
         """What came of it, once it is done: the fields of struct cosmos_trainer_report; moments is a list of dicts."""
         r = TrainerReport()
-        self._model()
+        self._check_done()
         lib.trainer_get_report(self.ptr, byref(r))
         return {**_values(r, "size", "n_moments"), "moments": [_moment(m) for m in r.moments[: r.n_moments]]}
 
     @property
     def model(self) -> Model:
         """What was learnt, once it is done."""
-        return Model.from_bytes(self._model(), "(trained)")
+        data, size = ctypes.c_void_p(), ctypes.c_size_t()
+        self._check_done()
+        lib.trainer_get_model(self.ptr, byref(data), byref(size))
+        return Model.from_bytes(ctypes.string_at(data.value or 0, size.value), "(trained)")
 
     def save(self, path: Union[str, os.PathLike]) -> None:
         """The model to a file, whole or not at all, once it is done."""
@@ -128,9 +131,6 @@ class Trainer:
         bytes. MismatchError says what differs, FormatError what is damaged."""
         call(lib.trainer_resume, self.ptr, path_bytes(path))
 
-    def _model(self) -> bytes:
-        data, size = ctypes.c_void_p(), ctypes.c_size_t()
+    def _check_done(self) -> None:
         if self.progress["phase"] != "done":
             raise errors.InvalidError("the trainer is not done: there is no model yet")
-        lib.trainer_get_model(self.ptr, byref(data), byref(size))
-        return ctypes.string_at(data.value or 0, size.value)
