@@ -48,7 +48,7 @@ struct cosmos_threshold_fit {
         double spread;
 };
 /* 0 < quantile <= 1, 0 < confidence < 1, n >= 1, scores finite; else -EINVAL. The scores must be of data that the
- * model was not trained on. */
+ * model was not trained on. Passes over them, and no copy: they may lie in a mapped file. */
 int cosmos_threshold_fit_quantile(struct cosmos_threshold_fit *ret, const double *scores, size_t n, double quantile,
                                   double confidence, struct cosmos_diag *reterr);
 /* The theta of such a fit. */

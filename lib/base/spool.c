@@ -87,6 +87,17 @@ int cosmos__spool_grow(struct cosmos__spool *s, size_t n, struct cosmos_diag *re
         return r;
 }
 
+int cosmos__spool_append(struct cosmos__spool *s, const void *data, size_t n, struct cosmos_diag *reterr)
+{
+        const int r = cosmos__spool_reserve(s, n, reterr);
+
+        if (r < 0)
+                return r;
+        memcpy(s->data + s->size, data, n);
+        s->size += n;
+        return 0;
+}
+
 void cosmos__spool_trim(struct cosmos__spool *s)
 {
         size_t page = (size_t)sysconf(_SC_PAGESIZE), room = (s->size + page - 1) / page * page;

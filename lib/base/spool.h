@@ -26,6 +26,9 @@ static inline int cosmos__spool_reserve(struct cosmos__spool *s, size_t n, struc
         return n <= s->room - s->size ? 0 : cosmos__spool_grow(s, n, reterr);
 }
 
+/* 0 or -errno. */
+int cosmos__spool_append(struct cosmos__spool *s, const void *data, size_t n, struct cosmos_diag *reterr);
+
 /* Give back what is not used. */
 void cosmos__spool_trim(struct cosmos__spool *s);
 /* Gives all of it back, and may be done twice. */

@@ -1,22 +1,31 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* A quantile of benign scores, its confidence interval, and how far apart the scores lie near it. */
 #include "base/base.h"
+#include "base/rank.h"
 
 #include <cosmos/threshold.h>
 
 #include <errno.h>
 #include <float.h>
 #include <math.h>
-#include <string.h>
 
 #define SPREAD_RANKS 10   /* scores at least that the spread is measured with */
 #define SPREAD_LEAST 1e-3 /* nats: where scores are the same, or next to it */
 
-static int ascending(const void *a, const void *b)
-{
-        const double *x = a, *y = b;
+struct scores {
+        const double *all;
+        size_t n;
+};
 
-        return (*x > *y) - (*x < *y);
+static struct cosmos__weighed weighed_score(const void *scores, size_t i)
+{
+        return (struct cosmos__weighed){cosmos__key_of_double(((const double *)scores)[i]), 1};
+}
+
+/* The r-th smallest, r of 1 .. n. The scores are neither sorted nor copied: there may be more than memory holds. */
+static double smallest(const struct scores *s, size_t r)
+{
+        return cosmos__double_of_key(cosmos__key_of_rank(s->all, s->n, r - 1, weighed_score));
 }
 
 /* The rank, 1 .. n, of the score that is the quantile. The product is rounded,
@@ -67,37 +76,33 @@ static void interval(size_t n, double quantile, double tail, size_t *lower, size
         }
 }
 
-static void fit_interval(struct cosmos_threshold_fit *fit, const double *sorted)
+static void fit_interval(struct cosmos_threshold_fit *fit, const struct scores *s)
 {
         size_t lower = fit->n, upper = fit->n + 1;
 
         if (fit->quantile < 1) /* else it is the highest there could be: no less than the highest there was */
                 interval(fit->n, fit->quantile, (1 - fit->confidence) / 2, &lower, &upper);
-        fit->lower = lower >= 1 ? sorted[lower - 1] : (double)-INFINITY;
-        fit->upper = upper <= fit->n ? sorted[upper - 1] : (double)INFINITY;
+        fit->lower = lower >= 1 ? smallest(s, lower) : (double)-INFINITY;
+        fit->upper = upper <= fit->n ? smallest(s, upper) : (double)INFINITY;
 }
 
 /* ---- the spread --------------------------------------------------------------------------- */
 
 /* The score that `above` of them exceed, or would, were all different. */
-static double score_below(const double *sorted, size_t n, double above)
+static double score_below(const struct scores *s, double above)
 {
-        return sorted[n - 1 - MIN((size_t)above, n - 1)];
-}
-
-static double spread_between(const double *sorted, size_t n, double few, double many)
-{
-        return (score_below(sorted, n, few) - score_below(sorted, n, many)) / log(many / few);
+        return smallest(s, s->n - MIN((size_t)above, s->n - 1));
 }
 
 /* Equal scores may hide it: then look further, down to the median. */
-static double spread_of(const double *sorted, size_t n, double quantile)
+static double spread_of(const struct scores *s, double quantile)
 {
-        const double above = (1 - quantile) * (double)n, few = MAX(above / 2, 0.5), most = (double)n;
+        const double most = (double)s->n, above = (1 - quantile) * most, few = MAX(above / 2, 0.5);
+        const double high = score_below(s, few);
         double spread = 0;
 
         for (double many = MAX(3 * above / 2, (double)SPREAD_RANKS); spread <= 0; many *= 2) {
-                spread = spread_between(sorted, n, few, MIN(many, most));
+                spread = (high - score_below(s, MIN(many, most))) / log(MIN(many, most) / few);
                 if (many >= most)
                         break;
         }
@@ -126,7 +131,7 @@ COSMOS_API int cosmos_threshold_fit_quantile(struct cosmos_threshold_fit *ret, c
                                              double quantile, double confidence, struct cosmos_diag *reterr)
 {
         struct cosmos_threshold_fit fit = {.n = n, .quantile = quantile, .confidence = confidence};
-        _cleanup_free_ double *sorted = NULL;
+        const struct scores s = {scores, n};
         int r;
 
         if (!ret)
@@ -134,14 +139,9 @@ COSMOS_API int cosmos_threshold_fit_quantile(struct cosmos_threshold_fit *ret, c
         r = check(scores, n, quantile, confidence, reterr);
         if (r < 0)
                 return r;
-        sorted = reallocarray(NULL, n, sizeof(*sorted));
-        if (!sorted)
-                return cosmos__fail(reterr, -ENOMEM, "threshold: out of memory for %zu scores", n);
-        memcpy(sorted, scores, n * sizeof(*sorted));
-        qsort(sorted, n, sizeof(*sorted), ascending);
-        fit.theta = sorted[rank_of(quantile, n) - 1];
-        fit_interval(&fit, sorted);
-        fit.spread = spread_of(sorted, n, quantile);
+        fit.theta = smallest(&s, rank_of(quantile, n));
+        fit_interval(&fit, &s);
+        fit.spread = spread_of(&s, quantile);
         cosmos__fill(ret, &fit, sizeof(fit));
         return 0;
 }

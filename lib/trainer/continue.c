@@ -10,6 +10,7 @@
 
 #include "base/base.h"
 #include "base/hash.h"
+#include "base/rank.h"
 #include "predictor/metadata.h"
 #include "trainer/weights.h"
 

@@ -2,6 +2,7 @@
 #include "trainer/data.h"
 
 #include "base/base.h"
+#include "base/rank.h"
 #include "trainer/random.h"
 
 #include <errno.h>
@@ -9,40 +10,8 @@
 #include <string.h>
 
 #define SEQUENCE_CHUNKS UINT64_C(400) /* a longer piece counts no more than this many chunks */
-#define DIGITS 16                     /* bits of a key that are looked at in one go */
 
 static const double cut_shares[] = {0.70, 0.85}; /* of all calls, at which time is cut */
-
-/* ---- rank --------------------------------------------------------------------------- */
-
-uint64_t cosmos__key_of_rank(const void *all, size_t n, uint64_t rank,
-                             struct cosmos__weighed (*weighed)(const void *all, size_t i))
-{
-        uint64_t prefix = 0, mask = 0;
-
-        for (int shift = 64 - DIGITS; shift >= 0; shift -= DIGITS) {
-                uint64_t weights[1 << DIGITS] = {0}, digit = 0;
-
-                for (size_t i = 0; i < n; i++) {
-                        const struct cosmos__weighed w = weighed(all, i);
-
-                        if ((w.key & mask) == prefix)
-                                weights[w.key >> shift & ((1 << DIGITS) - 1)] += w.weight;
-                }
-                while (rank >= weights[digit])
-                        rank -= weights[digit++];
-                prefix |= digit << shift;
-                mask |= ((UINT64_C(1) << DIGITS) - 1) << shift;
-        }
-        return prefix;
-}
-
-#define SIGN (UINT64_C(1) << 63) /* turned, so that what is below 0 comes first */
-
-static struct cosmos__weighed weighed_time(const void *times, size_t i)
-{
-        return (struct cosmos__weighed){(uint64_t)((const int64_t *)times)[i] ^ SIGN, 1};
-}
 
 /* ---- pieces ------------------------------------------------------------------------- */
 
@@ -119,10 +88,8 @@ int cosmos__split_init(struct cosmos__split *ret, const cosmos_corpus *corpus, u
         if (r < 0)
                 return r;
         for (size_t cut = 0; cut < ARRAY_SIZE(cut_shares); cut++)
-                ret->cuts[cut] =
-                    (int64_t)(cosmos__key_of_rank(times, calls, (uint64_t)(cut_shares[cut] * (double)calls),
-                                                  weighed_time) ^
-                              SIGN);
+                ret->cuts[cut] = cosmos__int64_of_key(cosmos__key_of_rank(
+                    times, calls, (uint64_t)(cut_shares[cut] * (double)calls), cosmos__weighed_int64));
         for (size_t i = 0; i < n; i++) {
                 uint64_t ends[COSMOS__PARTS], begin = offsets[i];
 

@@ -54,16 +54,6 @@ struct cosmos__split {
         struct cosmos__pieces parts[COSMOS__PARTS];
 };
 
-/* What stands in order by its key, and counts for so much. */
-struct cosmos__weighed {
-        uint64_t key, weight;
-};
-
-/* The key at which the weights, summed in the order of the keys, exceed `rank`, which is less than all of them: found
- * digit by digit, with one pass over the `n` for each and no copy of them. */
-uint64_t cosmos__key_of_rank(const void *all, size_t n, uint64_t rank,
-                             struct cosmos__weighed (*weighed)(const void *all, size_t i));
-
 /* Calls begin .. end-1 of the corpus. */
 struct cosmos__range {
         uint64_t begin, end;
