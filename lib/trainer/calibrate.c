@@ -7,6 +7,7 @@
 #include "trainer/trainer.h"
 
 #include "base/base.h"
+#include "base/rank.h"
 
 #include <cosmos/threshold.h>
 
@@ -81,14 +82,27 @@ static void on_call(void *userdata, uint64_t call, double nll)
 
 /* ---- scores ----------------------------------------------------------------------------------- */
 
-static int on_window(void *userdata, uint64_t first, uint64_t end, double score)
+static int on_window(void *userdata, uint64_t first, uint64_t end, double score, struct cosmos_diag *reterr)
 {
         cosmos_trainer *t = userdata;
-        const struct cosmos__scored s = {cosmos_corpus_timestamps(t->corpus)[end - 1], score};
+        int r;
 
         if (t->part != COSMOS__CALIBRATE || first < piece_of(t)->begin)
                 return 0;
-        return cosmos__buffer_append(&t->scores, &s, sizeof(s));
+        r = cosmos__spool_append(&t->scores, &score, sizeof(score), reterr);
+        if (r < 0)
+                return r;
+        return cosmos__spool_append(&t->times, &cosmos_corpus_timestamps(t->corpus)[end - 1], sizeof(int64_t), reterr);
+}
+
+int cosmos__calibrate_reserve(cosmos_trainer *t, struct cosmos_diag *reterr)
+{
+        const struct cosmos__pieces *part = &t->split.parts[COSMOS__CALIBRATE];
+        /* At most one at each hop within a piece, one at its first call, one of what is left over at its end. */
+        const uint64_t windows = part->calls / t->options.hop + 2 * part->n;
+        const int r = cosmos__spool_reserve(&t->scores, windows * sizeof(double), reterr);
+
+        return r < 0 ? r : cosmos__spool_reserve(&t->times, windows * sizeof(int64_t), reterr);
 }
 
 static void begin_piece(cosmos_trainer *t)
@@ -137,11 +151,24 @@ int cosmos__calibrate_begin(cosmos_trainer *t, struct cosmos_diag *reterr)
 
 /* ---- the threshold ------------------------------------------------------------------------------ */
 
-static int by_time(const void *a, const void *b)
+/* The scores of the earlier half of the time to the front. */
+static void split_by_time(const int64_t *times, double *scores, size_t n)
 {
-        const struct cosmos__scored *x = a, *y = b;
+        const int64_t middle = cosmos__int64_of_key(cosmos__key_of_rank(times, n, n / 2, cosmos__weighed_int64));
+        size_t early = 0, room = n / 2; /* room: for what is of the middle itself, as it came */
 
-        return (x->timestamp > y->timestamp) - (x->timestamp < y->timestamp);
+        for (size_t i = 0; i < n; i++)
+                room -= times[i] < middle;
+        for (size_t i = 0; i < n; i++) {
+                const bool tie = times[i] == middle && room > 0;
+                const double score = scores[i];
+
+                if (times[i] >= middle && !tie)
+                        continue;
+                room -= tie;
+                scores[i] = scores[early];
+                scores[early++] = score;
+        }
 }
 
 static double share_above(const double *scores, size_t n, double theta)
@@ -156,9 +183,8 @@ static double share_above(const double *scores, size_t n, double theta)
 static int fit(cosmos_trainer *t, struct cosmos_diag *reterr)
 {
         struct cosmos_trainer_report *report = &t->report;
-        struct cosmos__scored *scored = (void *)t->scores.data;
-        const size_t n = t->scores.size / sizeof(*scored);
-        _cleanup_free_ double *scores = NULL;
+        double *scores = (void *)t->scores.data;
+        const size_t n = t->scores.size / sizeof(*scores);
         struct cosmos_threshold_fit all = {.size = sizeof(all)}, middle = all, earlier = all;
         int r;
 
@@ -168,15 +194,11 @@ static int fit(cosmos_trainer *t, struct cosmos_diag *reterr)
                     "only %zu windows lie in the last part of the traces and the threshold needs %d: collect "
                     "for longer, or take a smaller window and hop",
                     n, MIN_SCORES);
-        qsort(scored, n, sizeof(*scored), by_time);
-        scores = calloc(n, sizeof(*scores));
-        if (!scores)
-                return -ENOMEM;
-        for (size_t i = 0; i < n; i++) {
-                scores[i] = scored[i].score;
-                report->highest = i == 0 ? scores[i] : MAX(report->highest, scores[i]);
-        }
+        split_by_time((const void *)t->times.data, scores, n);
         report->windows = n;
+        report->highest = scores[0];
+        for (size_t i = 1; i < n; i++)
+                report->highest = MAX(report->highest, scores[i]);
         r = cosmos_threshold_fit_quantile(&all, scores, n, t->options.quantile, CONFIDENCE, reterr);
         if (r == 0)
                 r = cosmos_threshold_fit_quantile(&middle, scores, n, 0.5, CONFIDENCE, reterr);
@@ -321,7 +343,7 @@ int cosmos__trainer_calibrate(cosmos_trainer *t, struct cosmos_diag *reterr)
         int r = 1;
 
         for (size_t pieces = 0, steps = 0; pieces < PIECES && steps < STEPS; steps++) {
-                r = cosmos__scan_run(&t->scan);
+                r = cosmos__scan_run(&t->scan, reterr);
                 if (r < 0)
                         return r;
                 if (r > 0)

@@ -117,7 +117,7 @@ void cosmos__continue_close(cosmos_trainer *t)
 {
         cosmos__scan_close(&t->sift);
         cosmos__kept_free(&t->kept);
-        cosmos__buffer_free(&t->refused);
+        cosmos__spool_free(&t->refused);
         cosmos__spool_free(&t->unlearnt);
         cosmos__spool_free(&t->stretch_room);
         cosmos_model_unref(t->init);
@@ -228,15 +228,16 @@ static bool join_range(struct cosmos__range *last, const struct cosmos__range *r
         return true;
 }
 
-static int refuse(cosmos_trainer *t, const struct cosmos__range *range)
+static int add_range(struct cosmos__spool *ranges, const struct cosmos__range *range, struct cosmos_diag *reterr)
 {
-        struct cosmos__range *all = (void *)t->refused.data;
-        const size_t n = t->refused.size / sizeof(*all);
+        struct cosmos__range *all = (void *)ranges->data;
+        const size_t n = ranges->size / sizeof(*all);
 
-        return n > 0 && join_range(&all[n - 1], range) ? 0 : cosmos__buffer_append(&t->refused, range, sizeof(*range));
+        return n > 0 && join_range(&all[n - 1], range) ? 0
+                                                       : cosmos__spool_append(ranges, range, sizeof(*range), reterr);
 }
 
-static int on_sifted(void *userdata, uint64_t first, uint64_t end, double score)
+static int on_sifted(void *userdata, uint64_t first, uint64_t end, double score, struct cosmos_diag *reterr)
 {
         cosmos_trainer *t = userdata;
         const uint64_t *offsets = cosmos_corpus_offsets(t->corpus);
@@ -254,8 +255,10 @@ static int on_sifted(void *userdata, uint64_t first, uint64_t end, double score)
         t->refused_sequence = t->sift_sequence + 1;
         if (t->options.learn_anomalous)
                 return 0;
-        return refuse(t, &(struct cosmos__range){first - begin > REACH ? first - REACH : begin,
-                                                 last - end > REACH ? end + REACH : last});
+        return add_range(&t->refused,
+                         &(struct cosmos__range){first - begin > REACH ? first - REACH : begin,
+                                                 last - end > REACH ? end + REACH : last},
+                         reterr);
 }
 
 static int sift_begin(cosmos_trainer *t, struct cosmos_diag *reterr)
@@ -299,27 +302,8 @@ static int sift_begin(cosmos_trainer *t, struct cosmos_diag *reterr)
 static struct cosmos__weighed weighed_stretch(const void *stretches, size_t i)
 {
         const struct cosmos__stretch *s = (const struct cosmos__stretch *)stretches + i;
-        const uint64_t sign = UINT64_C(1) << 63;
-        uint64_t bits;
 
-        memcpy(&bits, &s->score, sizeof(bits));
-        return (struct cosmos__weighed){bits & sign ? bits : ~(bits | sign), calls_in(&s->range)};
-}
-
-static int leave_out(cosmos_trainer *t, const struct cosmos__range *range, struct cosmos_diag *reterr)
-{
-        struct cosmos__range *all = (void *)t->unlearnt.data;
-        const size_t n = t->unlearnt.size / sizeof(*all);
-        int r;
-
-        if (n > 0 && join_range(&all[n - 1], range))
-                return 0;
-        r = cosmos__spool_reserve(&t->unlearnt, sizeof(*range), reterr);
-        if (r < 0)
-                return r;
-        memcpy(t->unlearnt.data + t->unlearnt.size, range, sizeof(*range));
-        t->unlearnt.size += sizeof(*range);
-        return 0;
+        return (struct cosmos__weighed){~cosmos__key_of_double(s->score), calls_in(&s->range)};
 }
 
 /* What is refused and begins before `end`, from the range `*i` on. */
@@ -329,7 +313,7 @@ static int leave_out_refused(cosmos_trainer *t, size_t *i, uint64_t end, struct 
         int r = 0;
 
         for (; r == 0 && *i < t->refused.size / sizeof(*all) && all[*i].begin < end; ++*i)
-                r = leave_out(t, &all[*i], reterr);
+                r = add_range(&t->unlearnt, &all[*i], reterr);
         return r;
 }
 
@@ -356,7 +340,7 @@ static int trim(cosmos_trainer *t, struct cosmos_diag *reterr)
                 if (w.key > last || (w.key == last && w.weight > room) || r < 0)
                         continue;
                 room -= w.key == last ? w.weight : 0;
-                r = leave_out(t, range, reterr);
+                r = add_range(&t->unlearnt, range, reterr);
         }
         return r < 0 ? r : leave_out_refused(t, &refused, UINT64_MAX, reterr);
 }
@@ -381,7 +365,7 @@ int cosmos__trainer_sift(cosmos_trainer *t, struct cosmos_diag *reterr)
         int r;
 
         for (size_t pieces = 0, steps = 0; pieces < PIECES && steps < STEPS; steps++) {
-                r = cosmos__scan_run(&t->sift);
+                r = cosmos__scan_run(&t->sift, reterr);
                 if (r < 0)
                         return r;
                 if (r > 0)

@@ -72,6 +72,8 @@ int cosmos__learn_begin(cosmos_trainer *t, struct cosmos_diag *reterr)
         r = cosmos__split_init(&t->split, t->corpus, o->length, without, reterr);
         if (r == 0)
                 r = check_parts(t, reterr);
+        if (r == 0)
+                r = cosmos__calibrate_reserve(t, reterr);
         if (r < 0)
                 return r;
         count_calls(t);

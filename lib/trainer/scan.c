@@ -61,7 +61,7 @@ static double score_of(const struct cosmos__scan *scan, uint64_t first)
         return sum / ((double)(scan->at - first) + scan->info.prior_count);
 }
 
-static int take(struct cosmos__scan *scan, float nll)
+static int take(struct cosmos__scan *scan, float nll, struct cosmos_diag *reterr)
 {
         uint64_t calls, first;
 
@@ -72,10 +72,10 @@ static int take(struct cosmos__scan *scan, float nll)
         if (scan->at < scan->end && (calls < scan->info.window || (calls - scan->info.window) % scan->info.hop != 0))
                 return 0;
         first = scan->at - MIN(calls, (uint64_t)scan->info.window);
-        return scan->on_window(scan->userdata, first, scan->at, score_of(scan, first));
+        return scan->on_window(scan->userdata, first, scan->at, score_of(scan, first), reterr);
 }
 
-int cosmos__scan_run(struct cosmos__scan *scan)
+int cosmos__scan_run(struct cosmos__scan *scan, struct cosmos_diag *reterr)
 {
         const size_t n = MIN(scan->end - scan->at, CALLS);
         cosmos_session *sessions[CALLS] = {NULL};
@@ -89,7 +89,7 @@ int cosmos__scan_run(struct cosmos__scan *scan)
         }
         r = cosmos_predictor_step(scan->predictor, sessions, tokens, n, nll, NULL);
         for (size_t i = 0; i < n && r == 0; i++)
-                r = take(scan, nll[i]);
+                r = take(scan, nll[i], reterr);
         return r < 0 ? r : scan->at < scan->end;
 }
 

@@ -16,8 +16,9 @@ struct cosmos__scan {
         float *ring; /* [window]: the latest NLLs */
 
         void *userdata;
-        void (*on_call)(void *userdata, uint64_t call, double nll);                   /* may be NULL */
-        int (*on_window)(void *userdata, uint64_t first, uint64_t end, double score); /* calls first .. end-1; -errno */
+        void (*on_call)(void *userdata, uint64_t call, double nll); /* may be NULL */
+        /* Of calls first .. end-1; -errno. */
+        int (*on_window)(void *userdata, uint64_t first, uint64_t end, double score, struct cosmos_diag *reterr);
 
         uint64_t first, at, end; /* of the sequence that is being scanned; at == end: none */
 };
@@ -30,7 +31,7 @@ void cosmos__scan_close(struct cosmos__scan *scan);
 /* The calls first .. end-1 of one sequence, from a session that has seen nothing. */
 void cosmos__scan_begin(struct cosmos__scan *scan, uint64_t first, uint64_t end);
 /* A few hundred calls. 1: there are more; 0: none. */
-int cosmos__scan_run(struct cosmos__scan *scan);
+int cosmos__scan_run(struct cosmos__scan *scan, struct cosmos_diag *reterr);
 
 /* A token of the calls. */
 struct cosmos_token cosmos__calls_token(const struct cosmos__calls *calls, uint64_t call);

@@ -209,7 +209,8 @@ COSMOS_API cosmos_trainer *cosmos_trainer_free(cosmos_trainer *t)
         cosmos__scan_close(&t->scan);
         cosmos__continue_close(t);
         cosmos__split_free(&t->split);
-        cosmos__buffer_free(&t->scores);
+        cosmos__spool_free(&t->scores);
+        cosmos__spool_free(&t->times);
         cosmos__batch_free(&t->room);
         cosmos__network_free(t->network);
         cosmos__ngram_free(t->ngram);

@@ -10,7 +10,6 @@
 #ifndef COSMOS_TRAINER_TRAINER_H
 #define COSMOS_TRAINER_TRAINER_H
 
-#include "base/buffer.h"
 #include "trainer/data.h"
 #include "trainer/kept.h"
 #include "trainer/ngram.h"
@@ -26,12 +25,6 @@
 /* A window of n calls weighs n : COSMOS__PRIOR_COUNT against the mean. Five, because a process of a few calls should
  * have to surprise by more than its first one or two. */
 #define COSMOS__PRIOR_COUNT 5.0
-
-/* A scored window of the third part. */
-struct cosmos__scored {
-        int64_t timestamp;
-        double score;
-};
 
 /* Some calls of a sequence, and how little they are expected: their mean NLL, weighed against the prior as a window's.
  */
@@ -59,7 +52,7 @@ struct cosmos_trainer {
         /* Going on from a model. */
         cosmos_model *init; /* NULL: from random weights */
         struct cosmos__kept kept;
-        struct cosmos__buffer refused;     /* of struct cosmos__range */
+        struct cosmos__spool refused;      /* of struct cosmos__range */
         struct cosmos__spool stretch_room; /* there may be as many as sequences */
         struct cosmos__stretch *stretches; /* of the sequences in their order */
         size_t n_stretches;
@@ -102,8 +95,8 @@ struct cosmos_trainer {
         struct cosmos__scan scan;
         size_t piece;
         enum cosmos__part part;
-        double spread;                /* of the threshold's fit */
-        struct cosmos__buffer scores; /* of struct cosmos__scored */
+        double spread;                      /* of the threshold's fit */
+        struct cosmos__spool scores, times; /* of the third part's windows: double, int64_t */
         struct cosmos__moment moments[COSMOS_TRAINER_MOMENTS];
         size_t n_moments;
         struct cosmos_trainer_report report;
@@ -127,10 +120,12 @@ void cosmos__continue_close(cosmos_trainer *t);
 /* The parameters of `init` to the network. */
 int cosmos__continue_parameters(cosmos_trainer *t, struct cosmos_diag *reterr);
 
-/* After the corpus has been sifted: parts, the first epoch. */
+/* After the corpus has been sifted: parts, room for the scores, the first epoch. */
 int cosmos__learn_begin(cosmos_trainer *t, struct cosmos_diag *reterr);
 /* After the last epoch, from the best parameters: how good they are, then on to calibration. */
 int cosmos__learn_end(cosmos_trainer *t, struct cosmos_diag *reterr);
+/* Room for the scores, before hours are spent on a training that a full disk would end. */
+int cosmos__calibrate_reserve(cosmos_trainer *t, struct cosmos_diag *reterr);
 int cosmos__calibrate_begin(cosmos_trainer *t, struct cosmos_diag *reterr);
 
 /* The model file's bytes, with the report's threshold or, before there is one, without. */

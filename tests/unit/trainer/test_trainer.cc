@@ -3,6 +3,8 @@
 
 #include <cosmos/cosmos.h>
 
+#include <malloc.h>
+#include <algorithm>
 #include <cerrno>
 #include <cmath>
 #include <cstring>
@@ -274,6 +276,27 @@ TEST(Trainer, FieldsAndFrequency)
         reading = as_of(model);
         reading.tokens = &options.tokens;
         load(train(read(rounds(4000), reading), going_on(first, options)));
+}
+
+/* There are nearly as many windows as calls, and each has a score. */
+TEST(Trainer, HoldsNoScoresInMemory)
+{
+        cosmos_trainer_options options = small();
+        size_t first = 0, most = 0;
+
+        if (mallinfo2().uordblks == 0)
+                GTEST_SKIP() << "this allocator does not say what is in use";
+        options.epochs = 1;
+        options.hop = 1;
+        const Corpus corpus = read(rounds(200000));
+        const Trainer trainer = make(corpus, options);
+        for (cosmos_diag diag = {""}; cosmos_trainer_run(trainer.get(), &diag) == 1;)
+                if (progress(trainer).phase == COSMOS_TRAINER_CALIBRATING) {
+                        most = std::max(most, mallinfo2().uordblks + mallinfo2().hblkhd);
+                        first = first ? first : most;
+                }
+        EXPECT_GT(report(trainer).windows, 28000u);
+        EXPECT_LT(most - first, report(trainer).windows);
 }
 
 // ---- what it refuses -------------------------------------------------------------------------
