@@ -324,7 +324,11 @@ class Trainer:
         if self._frequency:
             inputs += (tf.TensorSpec((n, chunk, 1), tf.float32),)
         signature = (inputs, ids, weights, tf.TensorSpec((replicas,), tf.float32))
-        return tf.data.Dataset.from_generator(generate, output_signature=signature).prefetch(AHEAD)
+        # There is nothing to tune, and the thread that would can take 5 s to end, which each pass waits for.
+        options = tf.data.Options()
+        options.autotune.enabled = False
+        rows = tf.data.Dataset.from_generator(generate, output_signature=signature).prefetch(AHEAD)
+        return rows.with_options(options)
 
     def epoch(self, chunks, n, state, signals, progress) -> None:
         """Train on what is left of this epoch's `n` drawn chunks, in `state`."""

@@ -166,7 +166,9 @@ def fit(way, network, optimizer, inputs, targets):
     import tensorflow as tf
 
     network.compile(optimizer, loss=loss_of, jit_compile=way.get("xla", False))
-    data = tf.data.Dataset.from_tensors((inputs, targets)).cache().repeat()
+    options = tf.data.Options()
+    options.autotune.enabled = False  # there is nothing to tune, and it takes time
+    data = tf.data.Dataset.from_tensors((inputs, targets)).cache().repeat().with_options(options)
 
     def steps(n):
         return network.fit(data, steps_per_epoch=n, epochs=1, verbose=0).history["loss"][-1]
